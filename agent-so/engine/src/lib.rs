@@ -1,0 +1,6 @@
+//! The part of the agent that knows protocols and conventions and nothing of the machine: bytes and
+//! timestamps in, events out. No libc, no sockets, no clock, no threads, no unsafe.
+#![forbid(unsafe_code)]
+
+pub mod exchange;
+pub mod protocol;

@@ -1,0 +1,1 @@
+//! `libagent.so`: loaded by `LD_PRELOAD` into any program; see DESIGN.md.

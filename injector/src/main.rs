@@ -1,0 +1,2 @@
+//! The `otel-run` command.
+fn main() {}

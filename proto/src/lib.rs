@@ -1,0 +1,2 @@
+//! OTLP trace messages and services.
+#![forbid(unsafe_code)]
