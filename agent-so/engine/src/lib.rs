@@ -2,5 +2,6 @@
 //! timestamps in, events out. No libc, no sockets, no clock, no threads, no unsafe.
 #![forbid(unsafe_code)]
 
+pub mod config;
 pub mod exchange;
 pub mod protocol;

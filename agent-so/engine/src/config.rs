@@ -1,0 +1,3 @@
+//! What the environment variables say, read once and immutable.
+
+pub mod exporter;
