@@ -1,0 +1,183 @@
+//! Connections that this process makes: the request under which they were made, and those that fail.
+//!
+//! A connect that fails is a CLIENT span of its own: no request was ever written, so all that is known is where it was to
+//! go and why it failed. A name that resolves to several addresses is tried one after the other (`localhost` is ::1 and
+//! then 127.0.0.1); only the failure of its last address is one that the program sees.
+
+use super::{CONNECTING, Conn, Meta, classify, detach, of, table};
+use crate::context;
+use crate::export::{self, record::Ref};
+use crate::hooks::contain;
+use crate::settings;
+use crate::sys::process::{self, State};
+use crate::sys::{clock, errno, thread};
+use agent_engine::exchange::{Endpoint, Fault, Field, Kind, VALUE_MAX};
+use std::sync::atomic::Ordering;
+
+/// What is remembered across the real connect.
+pub(crate) struct Attempt {
+    state: &'static State,
+    index: u32,
+    conn: &'static Conn,
+}
+
+/// The program is about to connect `fd` to `address`.
+pub(crate) fn begin(fd: i32, address: &[u8]) -> Option<Attempt> {
+    contain(|| {
+        let state = process::state()?;
+        let inside = thread::current().enter()?;
+        let word = state.table.get(fd);
+        if word == table::IGNORED || word == table::OWN {
+            return None;
+        }
+        if word >= table::CONN && !state.conns.get(word - table::CONN)?.hint(CONNECTING) {
+            // Connected anew: whatever the number was before, this is another stream.
+            detach(state, fd, table::FRESH);
+        }
+        let (index, conn) = of(state, fd, state.table.get(fd))?;
+        let mut locked = conn.lock(state, fd, index)?;
+        if !conn.hint(CONNECTING) {
+            locked.meta.connect_start_ns = clock::monotonic_ns();
+            locked.meta.connect_parent = context::candidate(state, Ref::default());
+        }
+        locked.meta.peer = classify::endpoint(address);
+        locked.meta.peer_known = locked.meta.peer != Endpoint::Unknown;
+        drop(locked);
+        drop(inside);
+        Some(Attempt { state, index, conn })
+    })
+    .flatten()
+}
+
+/// The real connect returned `result`, errno set (and kept).
+pub(crate) fn done(fd: i32, attempt: &Attempt, result: i32) {
+    let errno = errno::get();
+    let Attempt { state, index, conn } = *attempt;
+    contain(|| {
+        if result == 0 {
+            conn.set_hint(CONNECTING, false);
+            return;
+        }
+        match fault(errno) {
+            // In progress, interrupted, or already on its way.
+            Fault::None => conn.set_hint(CONNECTING, errno != libc::EISCONN),
+            fault => report(state, fd, index, conn, fault),
+        }
+    });
+    errno::set(errno);
+}
+
+/// The program asked for the outcome of a connect under way (`SO_ERROR`): 0 or an error number.
+pub(crate) fn outcome(fd: i32, word: u32, error: i32) {
+    contain(|| {
+        let state = process::state()?;
+        let index = word.checked_sub(table::CONN)?;
+        let conn = state.conns.get(index)?;
+        if !conn.hint(CONNECTING) {
+            return None;
+        }
+        match fault(error) {
+            Fault::None => conn.set_hint(CONNECTING, error == libc::EINPROGRESS),
+            fault => report(state, fd, index, conn, fault),
+        }
+        Some(())
+    });
+}
+
+fn report(state: &'static State, fd: i32, index: u32, conn: &'static Conn, fault: Fault) {
+    conn.set_hint(CONNECTING, false);
+    if let Some(inside) = thread::current().enter()
+        && let Some(mut locked) = conn.lock(state, fd, index)
+    {
+        failed(state, &mut locked.meta, fd, fault);
+        drop(locked);
+        drop(inside);
+    }
+}
+
+/// Makes the span of a connect that failed.
+pub(crate) fn failed(state: &'static State, meta: &mut Meta, _fd: i32, fault: Fault) {
+    if !matches!(meta.peer, Endpoint::V4 { .. } | Endpoint::V6 { .. })
+        || !settings::enabled(Kind::Client)
+        || state.sdk_active.load(Ordering::Relaxed)
+    {
+        return;
+    }
+    let name = state.names.find(&meta.peer);
+    if name.as_ref().is_some_and(|n| n.more) {
+        return;
+    }
+    let Some(index) = state.records.take() else { return };
+    let Some(record) = state.records.get(index) else { return };
+    record.begin();
+    // SAFETY: just taken, known to nobody else.
+    let exchange = unsafe { record.exchange() };
+    exchange.kind = Kind::Client;
+    exchange.connect_failed = true;
+    exchange.fault = fault;
+    exchange.peer = meta.peer;
+    exchange.end_ns = clock::monotonic_ns();
+    exchange.start_ns = meta.connect_start_ns.clamp(1, exchange.end_ns);
+    if let (Some(name), Endpoint::V4 { port, .. } | Endpoint::V6 { port, .. }) = (name, meta.peer) {
+        exchange.set(Field::Host, name.text(), VALUE_MAX);
+        let mut digits = [0; 6];
+        exchange.append(Field::Host, port_suffix(port, &mut digits), VALUE_MAX);
+    }
+    context::client::begin(state, index, record, exchange, meta);
+    export::submit(state, index, record);
+}
+
+/// `:port` in decimal, without the formatting machinery.
+fn port_suffix(port: u16, out: &mut [u8; 6]) -> &[u8] {
+    let mut at = out.len();
+    let mut rest = port;
+    loop {
+        at -= 1;
+        out[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    at -= 1;
+    out[at] = b':';
+    &out[at..]
+}
+
+/// What an error number of a socket call means for the stream; [`Fault::None`] when it means nothing (would block,
+/// interrupted, a bad argument of this one call).
+pub(crate) fn fault(errno: i32) -> Fault {
+    match errno {
+        libc::ECONNREFUSED => Fault::ConnectionRefused,
+        libc::ECONNRESET => Fault::ConnectionReset,
+        libc::ECONNABORTED => Fault::ConnectionAborted,
+        libc::EPIPE => Fault::BrokenPipe,
+        libc::ETIMEDOUT => Fault::TimedOut,
+        libc::EHOSTUNREACH | libc::EHOSTDOWN => Fault::HostUnreachable,
+        libc::ENETUNREACH => Fault::NetworkUnreachable,
+        libc::ENETDOWN => Fault::NetworkDown,
+        libc::EADDRNOTAVAIL => Fault::AddressNotAvailable,
+        libc::EACCES | libc::EPERM => Fault::AccessDenied,
+        _ => Fault::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_written_in_decimal() {
+        for port in [0, 7, 80, 8080, 65_535] {
+            assert_eq!(port_suffix(port, &mut [0; 6]), format!(":{port}").as_bytes());
+        }
+    }
+
+    #[test]
+    fn calls_that_would_block_are_no_fault() {
+        for errno in [libc::EAGAIN, libc::EINTR, libc::EINPROGRESS, libc::EALREADY, libc::EFAULT] {
+            assert_eq!(fault(errno), Fault::None);
+        }
+        assert_eq!(fault(libc::ECONNRESET), Fault::ConnectionReset);
+    }
+}

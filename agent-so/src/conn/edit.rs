@@ -1,0 +1,335 @@
+//! Splicing context headers into what the program writes, without it noticing.
+//!
+//! An [`Edit`] says: after `at` more bytes of the program's, leave out `skip` of them and put the bytes
+//! `from..to` of the record's header buffer in their place. `skip` is 0 for header lines that are inserted
+//! after the request line, and equal to the inserted length where a `traceparent` that the program only passes on is
+//! replaced. What the real call reports in wire bytes is mapped back to the program's own bytes, so the program
+//! sees exactly the short writes and errors that it would have seen.
+
+use crate::export;
+use crate::export::record::Record;
+use crate::sys::process::State;
+use libc::iovec;
+use std::ffi::c_void;
+
+/// What is still to be spliced in. All-zero: nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Edit {
+    /// Record whose header buffer holds the bytes, plus one; 0: no edit.
+    pub(crate) record: u32,
+    /// Bytes of the program's that come before.
+    pub(crate) at: usize,
+    /// Bytes of the program's that are left out.
+    pub(crate) skip: usize,
+    /// What is put in, as a range of the record's header buffer.
+    pub(crate) from: usize,
+    /// End of that range.
+    pub(crate) to: usize,
+}
+
+impl Edit {
+    /// Whether anything is left to do.
+    pub(crate) fn pending(&self) -> bool {
+        self.record != 0
+    }
+
+    /// The record that holds the bytes.
+    pub(crate) fn record(&self) -> Option<u32> {
+        self.record.checked_sub(1)
+    }
+
+    /// Takes note that `wire` bytes went out. Returns how many bytes of the program's that were.
+    pub(crate) fn advance(&mut self, wire: usize) -> usize {
+        let insert = self.to - self.from;
+        if wire <= self.at {
+            self.at -= wire;
+            return wire;
+        }
+        let done = wire - self.at;
+        if done >= insert {
+            let program = self.at + self.skip + (done - insert);
+            *self = Self::default();
+            return program;
+        }
+        let skipped = done.min(self.skip);
+        let program = self.at + skipped;
+        self.at = 0;
+        self.from += done;
+        self.skip -= skipped;
+        program
+    }
+
+    /// Forgets the edit because its connection ends; the record it keeps is given back.
+    pub(crate) fn abandon(&mut self, state: &'static State) {
+        if let Some(index) = self.record()
+            && let Some(record) = state.records.get(index)
+        {
+            export::unpin(state, index, record);
+        }
+        *self = Self::default();
+    }
+}
+
+/// What the real call is to be made with.
+pub(crate) enum Wire<'a> {
+    /// One buffer.
+    Flat(&'a [u8]),
+    /// Several.
+    Pieces(&'a [iovec]),
+}
+
+/// Writes `program` with `edit` applied by `send`, which makes the real call and returns its result in wire bytes.
+/// `noted` is called after each successful call with the edit as it then is and the program's bytes that went out.
+/// Returns what the program is to see. The real call is repeated only while not one byte of the program's
+/// went out (the rest of a header after a short write): a return of 0 would mean something else to it.
+///
+/// # Safety
+/// `program` describes readable memory, as the real call demands. The caller pins `record`, which the edit names, and
+/// no other thread writes to the same stream meanwhile.
+pub(crate) unsafe fn write(
+    record: &Record,
+    mut edit: Edit,
+    program: &[iovec],
+    mut send: impl FnMut(Wire<'_>) -> isize,
+    mut noted: impl FnMut(Edit, usize),
+) -> isize {
+    loop {
+        // SAFETY: the caller pins the record and is the only writer.
+        let (headers, scratch) = unsafe { (record.headers(), record.scratch()) };
+        let insert = &headers[edit.from..edit.to];
+        // SAFETY: forwarded to the caller.
+        let sent = match unsafe { splice(program, &edit, insert, scratch) } {
+            Some(Spliced::Flat(len)) => send(Wire::Flat(&scratch[..len])),
+            Some(Spliced::Pieces(count)) => {
+                // SAFETY: `splice` wrote that many iovecs at the start of the scratch buffer, which is aligned for them.
+                let pieces = unsafe { std::slice::from_raw_parts(scratch.as_ptr().cast(), count) };
+                send(Wire::Pieces(pieces))
+            }
+            None => return fail(),
+        };
+        if sent < 0 {
+            return sent;
+        }
+        let wire = sent as usize;
+        let through = edit.advance(wire);
+        noted(edit, through);
+        if through > 0 || wire == 0 {
+            return through as isize;
+        }
+    }
+}
+
+/// More pieces than fit although the header must go out first: as if the kernel had no memory for them.
+fn fail() -> isize {
+    crate::sys::errno::set(libc::ENOBUFS);
+    -1
+}
+
+enum Spliced {
+    Flat(usize),
+    Pieces(usize),
+}
+
+/// Whether `program` can be written with an edit at all: it fits the scratch buffer as pieces.
+pub(crate) fn fits(program: &[iovec], scratch: usize) -> bool {
+    (program.len() + 3) * size_of::<iovec>() <= scratch
+}
+
+/// Lays out the bytes to write: one copy when it fits, so that the call stays the one the program made, else pieces.
+unsafe fn splice(
+    program: &[iovec],
+    edit: &Edit,
+    insert: &[u8],
+    scratch: &mut [u8],
+) -> Option<Spliced> {
+    let total: usize = program.iter().map(|v| v.iov_len).sum();
+    let skip = edit.skip.min(total.saturating_sub(edit.at));
+    // An edit that begins beyond this write (a short first write) leaves it as it is.
+    let insert = if edit.at > total { &[] } else { insert };
+    let len = total.checked_add(insert.len())?.checked_sub(skip)?;
+    if len <= scratch.len() {
+        let mut used = 0;
+        let mut put = |bytes: &[u8]| {
+            scratch[used..used + bytes.len()].copy_from_slice(bytes);
+            used += bytes.len();
+        };
+        // SAFETY: forwarded to the caller.
+        unsafe { pieces(program, edit.at, skip, insert, |bytes| put(bytes)) };
+        return Some(Spliced::Flat(len));
+    }
+    if !fits(program, scratch.len()) {
+        return None;
+    }
+    let out = scratch.as_mut_ptr().cast::<iovec>();
+    let mut count = 0;
+    let push = |bytes: &[u8]| {
+        let piece = iovec { iov_base: bytes.as_ptr().cast_mut().cast::<c_void>(), iov_len: bytes.len() };
+        // SAFETY: at most two pieces more than the program has, which fit (checked above); the buffer is aligned.
+        unsafe { out.add(count).write(piece) };
+        count += 1;
+    };
+    // SAFETY: forwarded to the caller.
+    unsafe { pieces(program, edit.at, skip, insert, push) };
+    Some(Spliced::Pieces(count))
+}
+
+/// Calls `emit` with the program's bytes before `at`, the insert, and the program's bytes after `at + skip`.
+unsafe fn pieces(
+    program: &[iovec],
+    at: usize,
+    skip: usize,
+    insert: &[u8],
+    mut emit: impl FnMut(&[u8]),
+) {
+    let mut emit = |bytes: &[u8]| {
+        if !bytes.is_empty() {
+            emit(bytes);
+        }
+    };
+    let mut position = 0;
+    let mut inserted = false;
+    for piece in program {
+        if piece.iov_len == 0 {
+            continue;
+        }
+        // SAFETY: readable by the caller's promise; not null because its length is not 0.
+        let bytes = unsafe { std::slice::from_raw_parts(piece.iov_base.cast::<u8>(), piece.iov_len) };
+        let end = position + bytes.len();
+        let before = at.clamp(position, end) - position;
+        let after = (at + skip).clamp(position, end) - position;
+        emit(&bytes[..before]);
+        if at < end && !inserted {
+            emit(insert);
+            inserted = true;
+        }
+        emit(&bytes[after..]);
+        position = end;
+    }
+    if !inserted {
+        emit(insert);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::record::{HEADERS, SCRATCH};
+    use crate::sys::region;
+
+    fn record(headers: &[u8]) -> &'static Record {
+        let at = region::map(size_of::<Record>()).unwrap();
+        // SAFETY: a zeroed record is valid and this test owns it.
+        let record: &'static Record = unsafe { &*at.cast() };
+        // SAFETY: as above.
+        unsafe { record.headers()[..headers.len()].copy_from_slice(headers) };
+        record
+    }
+
+    fn iovecs(parts: &[&[u8]]) -> Vec<iovec> {
+        parts
+            .iter()
+            .map(|p| iovec { iov_base: p.as_ptr().cast_mut().cast(), iov_len: p.len() })
+            .collect()
+    }
+
+    fn wire_bytes(wire: &Wire<'_>) -> Vec<u8> {
+        match wire {
+            Wire::Flat(bytes) => bytes.to_vec(),
+            Wire::Pieces(pieces) => pieces
+                .iter()
+                .flat_map(|p| {
+                    // SAFETY: the pieces point into live buffers of the test.
+                    unsafe { std::slice::from_raw_parts(p.iov_base.cast::<u8>(), p.iov_len) }
+                })
+                .copied()
+                .collect(),
+        }
+    }
+
+    /// A program that writes `bytes` (cut into `cuts` pieces) until all are out, through a socket that takes `room`
+    /// bytes a call and refuses every second one.
+    fn run(bytes: &[u8], cuts: usize, room: usize, edit: Edit, insert: &[u8]) -> Vec<u8> {
+        let record = record(insert);
+        let (mut out, mut sent, mut edit, mut calls) = (Vec::new(), 0, edit, 0);
+        while sent < bytes.len() {
+            let rest = &bytes[sent..];
+            let piece = rest.len().div_ceil(cuts);
+            let parts: Vec<&[u8]> = rest.chunks(piece.max(1)).collect();
+            let program = iovecs(&parts);
+            if !edit.pending() {
+                let take = rest.len().min(room);
+                out.extend(&rest[..take]);
+                sent += take;
+                continue;
+            }
+            let mut next = edit;
+            // SAFETY: the buffers live; single-threaded.
+            let result = unsafe {
+                write(
+                    record,
+                    edit,
+                    &program,
+                    |wire| {
+                        calls += 1;
+                        if calls % 2 == 0 {
+                            return -1;
+                        }
+                        let bytes = wire_bytes(&wire);
+                        let take = bytes.len().min(room);
+                        out.extend(&bytes[..take]);
+                        take as isize
+                    },
+                    |now, _| next = now,
+                )
+            };
+            edit = next;
+            if result >= 0 {
+                assert!(result > 0);
+                sent += result as usize;
+            }
+        }
+        assert_eq!(sent, bytes.len(), "the program never sees bytes that are not its own");
+        out
+    }
+
+    #[test]
+    fn every_short_write_delivers_the_program_s_bytes_and_the_insert() {
+        let program = b"GET / HTTP/1.1\r\nHost: h\r\n\r\nbody";
+        let insert = b"traceparent: x\r\n";
+        let edit = Edit { record: 1, at: 16, skip: 0, from: 0, to: insert.len() };
+        let expected = b"GET / HTTP/1.1\r\ntraceparent: x\r\nHost: h\r\n\r\nbody";
+        for room in 1..60 {
+            for cuts in 1..6 {
+                assert_eq!(run(program, cuts, room, edit, insert), expected, "{room} {cuts}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_short_write_delivers_a_replaced_value() {
+        let program = b"GET / HTTP/1.1\r\ntraceparent: 0123456789\r\n\r\n";
+        let insert = b"abcdefghij";
+        let edit = Edit { record: 1, at: 29, skip: 10, from: 0, to: 10 };
+        for room in 1..60 {
+            for cuts in 1..6 {
+                let out = run(program, cuts, room, edit, insert);
+                assert_eq!(out, b"GET / HTTP/1.1\r\ntraceparent: abcdefghij\r\n\r\n");
+            }
+        }
+    }
+
+    #[test]
+    fn large_writes_go_out_in_pieces_without_a_copy() {
+        let mut program = b"POST / HTTP/1.1\r\n\r\n".to_vec();
+        program.extend(vec![b'x'; SCRATCH * 2]);
+        let insert = b"traceparent: x\r\n";
+        let edit = Edit { record: 1, at: 17, skip: 0, from: 0, to: insert.len() };
+        let mut expected = program.clone();
+        expected.splice(17..17, insert.iter().copied());
+        for cuts in [1, 3, 500] {
+            assert_eq!(run(&program, cuts, usize::MAX, edit, insert), expected);
+            assert_eq!(run(&program, cuts, 4000, edit, insert), expected);
+        }
+        assert!(HEADERS > 9000 && !fits(&vec![iovecs(&[b"x"])[0]; 1024], SCRATCH));
+    }
+}

@@ -1,0 +1,90 @@
+//! The engine's surroundings inside the agent: where exchanges are kept and what happens when one begins or ends.
+
+use super::{Meta, classify};
+use crate::context;
+use crate::export::{self, record::Record};
+use crate::settings;
+use crate::sys::process::State;
+use agent_engine::exchange::{Exchange, Kind};
+use agent_engine::protocol::{ExchangeId, Host};
+use std::sync::atomic::Ordering;
+
+/// [`Host`] over the record slab, for one call on one connection.
+pub(crate) struct Scribe<'a> {
+    state: &'static State,
+    meta: &'a mut Meta,
+    fd: i32,
+    /// The request whose head became complete in this call.
+    pub(crate) begun: Option<u32>,
+}
+
+impl<'a> Scribe<'a> {
+    /// For the connection whose lock is held. `fd` -1: unknown.
+    pub(crate) fn new(state: &'static State, meta: &'a mut Meta, fd: i32) -> Self {
+        Self { state, meta, fd, begun: None }
+    }
+
+    fn record(&self, id: ExchangeId) -> Option<(u32, &'static Record)> {
+        let index = id.0.checked_sub(1)?;
+        Some((index, self.state.records.get(index)?))
+    }
+}
+
+impl Host for Scribe<'_> {
+    fn open(&mut self, kind: Kind) -> Option<ExchangeId> {
+        if !settings::enabled(kind) || self.state.sdk_active.load(Ordering::Relaxed) {
+            return None;
+        }
+        let Some(index) = self.state.records.take() else {
+            self.state.counters.no_record.fetch_add(1, Ordering::Relaxed);
+            return None;
+        };
+        let record = self.state.records.get(index)?;
+        record.begin();
+        if !self.meta.peer_known && self.fd >= 0 {
+            self.meta.peer = classify::peer_of(self.fd);
+            self.meta.peer_known = true;
+        }
+        // SAFETY: the record was just taken and belongs to this connection, whose lock is held.
+        let exchange = unsafe { record.exchange() };
+        exchange.kind = kind;
+        exchange.peer = self.meta.peer;
+        Some(ExchangeId(index + 1))
+    }
+
+    fn exchange(&mut self, id: ExchangeId) -> &mut Exchange {
+        match self.record(id) {
+            // SAFETY: ids come from `open`, so the record belongs to this connection, whose lock is held.
+            Some((_, record)) => unsafe { record.exchange() },
+            // The engine only passes ids that `open` gave. Were it not so, the panic is contained and the agent off.
+            None => unreachable!("exchange id {id:?} was never opened"),
+        }
+    }
+
+    fn request_head(&mut self, id: ExchangeId) {
+        let Some((index, record)) = self.record(id) else { return };
+        // SAFETY: as in `exchange`.
+        let exchange = unsafe { record.exchange() };
+        match exchange.kind {
+            Kind::Server => context::server::begin(self.state, index, record, exchange, self.meta),
+            Kind::Client => context::client::begin(self.state, index, record, exchange, self.meta),
+        }
+        self.begun = Some(index);
+    }
+
+    fn finished(&mut self, id: ExchangeId) {
+        let Some((index, record)) = self.record(id) else { return };
+        context::end(self.state, record);
+        export::submit(self.state, index, record);
+    }
+
+    fn discard(&mut self, id: ExchangeId) {
+        let Some((index, record)) = self.record(id) else { return };
+        context::end(self.state, record);
+        export::release(self.state, index, record);
+    }
+
+    fn captured_header(&self, kind: Kind, response: bool, name: &[u8]) -> Option<u8> {
+        settings::captured_header(kind, response, name)
+    }
+}

@@ -1,0 +1,109 @@
+//! Requests that came in: their context becomes the current one.
+
+use super::{Model, is_open};
+use crate::conn::{Inner, Meta};
+use crate::export::record::{Identity, Record, Ref};
+use crate::settings;
+use crate::sys::process::State;
+use crate::sys::thread::{self, SERVES};
+use agent_engine::context::{SpanContext, SpanId};
+use agent_engine::exchange::{Exchange, Field};
+use std::sync::atomic::Ordering;
+
+/// The head of a server request is complete: extract its parent, sample, publish it as a possible parent.
+pub(crate) fn begin(
+    state: &'static State,
+    index: u32,
+    record: &'static Record,
+    exchange: &Exchange,
+    meta: &mut Meta,
+) {
+    let settings = settings::get();
+    let parent = settings.extract(exchange);
+    let excluded = settings.excluded(exchange.text(Field::Target).unwrap_or_default());
+    let identity = identify(state, parent, true, excluded);
+    let (tracestate, baggage) = settings.inherited(exchange, parent.is_some());
+    // SAFETY: the record is this connection's, whose lock is held, and not open yet.
+    unsafe { record.set_context(identity, tracestate, baggage) };
+    let reference = record.reference(index);
+    record.open();
+    state.correlation.begun(reference);
+    if let Some(parent) = parent {
+        state.correlation.index(parent.span_id, reference);
+    }
+    meta.reader = thread::identity();
+    note_reader(state, reference);
+}
+
+/// Decides ids and sampling of a span under `parent`.
+pub(super) fn identify(
+    state: &State,
+    parent: Option<SpanContext>,
+    remote: bool,
+    excluded: bool,
+) -> Identity {
+    let settings = settings::get();
+    let [a, b] = state.ids.next();
+    let trace_id = match &parent {
+        Some(parent) => parent.trace_id,
+        None => settings::new_trace_id(state.ids.next()),
+    };
+    let sampled = settings.sampler.decide(parent.as_ref(), trace_id);
+    let span = SpanContext {
+        trace_id,
+        span_id: SpanId((a ^ b.rotate_left(32)).max(1).to_be_bytes()),
+        flags: settings::flags(parent.as_ref(), sampled),
+        remote: false,
+    };
+    Identity {
+        span,
+        parent: parent.map_or_else(SpanId::default, |p| p.span_id),
+        parent_remote: remote && parent.is_some(),
+        exported: sampled && !excluded && !state.sdk_active.load(Ordering::Relaxed),
+    }
+}
+
+/// The thread has read `reference`'s head: is it an event loop?
+fn note_reader(state: &'static State, reference: Ref) {
+    let thread = thread::current();
+    let before = Ref(thread.last_read.replace(reference.0));
+    if !thread.has(SERVES) {
+        thread.set(SERVES);
+        thread.usual_mask.set(crate::export::blocked_signals());
+        if settings::is_event_loop_thread() {
+            state.correlation.see_event_loop();
+        }
+    }
+    if before != reference && is_open(state, before) && !same_connection(state, before, reference)
+        && settings::model() == Model::Blocking
+    {
+        state.correlation.see_event_loop();
+    }
+}
+
+/// Two requests of one connection, pipelined, are no evidence.
+fn same_connection(state: &State, one: Ref, other: Ref) -> bool {
+    let connection = |r: Ref| super::record(state, r).map(Record::connection);
+    connection(one) == connection(other)
+}
+
+/// Bytes were read on a server connection: what the thread read last is the oldest request that waits there.
+pub(crate) fn read(state: &'static State, inner: &mut Inner) {
+    let Some(id) = inner.stream.open_exchange() else { return };
+    let Some(index) = id.0.checked_sub(1) else { return };
+    let Some(record) = state.records.get(index) else { return };
+    let reference = record.reference(index);
+    if record.is_open(reference) {
+        let thread = thread::current();
+        thread.last_read.set(reference.0);
+    }
+}
+
+/// Bytes were written on a connection: a response that leaves from another thread than the one that read its request
+/// shows that requests move between threads.
+pub(crate) fn written(state: &State, inner: &Inner) {
+    let reader = inner.meta.reader;
+    if reader != 0 && reader != thread::identity() {
+        state.correlation.see_event_loop();
+    }
+}

@@ -1,0 +1,131 @@
+//! From a finished exchange to the collector.
+//!
+//! A hook hands the index of a finished record over by a bounded channel and goes on: it never waits, and what does not
+//! fit is dropped and counted. The agent's thread, started with the first record, makes spans of the records, batches
+//! them as the `OTEL_BSP_*` variables say, and sends them.
+
+pub(crate) mod console;
+pub(crate) mod encode;
+pub(crate) mod flush;
+pub(crate) mod otlp;
+pub(crate) mod record;
+mod start;
+mod worker;
+
+use crate::settings;
+use crate::sys::process::State;
+use crate::sys::raw;
+pub(crate) use start::blocked_signals;
+use crossbeam_channel::{Receiver, Sender};
+use record::Record;
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+
+/// Way to the exporter. All-zero bytes: nothing was ever handed over in this process.
+#[repr(C)]
+pub(crate) struct Queue {
+    channel: AtomicPtr<Channel>,
+    /// 0: not tried; 1: somebody sets the channel up.
+    making: AtomicU32,
+    /// See [`start`].
+    pub(super) thread: AtomicU32,
+    /// 1 while the exporter sleeps until it is woken, 2 while it naps with a batch at hand.
+    pub(super) sleeping: AtomicU32,
+    /// Flushes asked for, and the last one that was carried out.
+    pub(super) flush_wanted: AtomicU32,
+    pub(super) flush_done: AtomicU32,
+}
+
+/// Both ends; made once and never dropped.
+pub(super) struct Channel {
+    sender: Sender<u32>,
+    pub(super) receiver: Receiver<u32>,
+}
+
+/// The exporter sleeps until something is handed over.
+const ASLEEP: u32 = 1;
+/// The exporter naps: it has a batch at hand and wakes by itself.
+const NAPPING: u32 = 2;
+
+/// Hands a finished record to the exporter, or gives it back when no span is to be exported.
+pub(crate) fn submit(state: &'static State, index: u32, record: &'static Record) {
+    // SAFETY: called by the record's owner, at the end of the exchange.
+    if !unsafe { record.identity() }.exported {
+        return release(state, index, record);
+    }
+    state.counters.finished.fetch_add(1, Ordering::Relaxed);
+    let Some(channel) = channel(state) else {
+        state.counters.queue_full.fetch_add(1, Ordering::Relaxed);
+        return release(state, index, record);
+    };
+    if channel.sender.try_send(index).is_err() {
+        state.counters.queue_full.fetch_add(1, Ordering::Relaxed);
+        release(state, index, record);
+    }
+    nudge(state, channel);
+}
+
+/// Wakes the exporter if it has nothing to do, or has to hurry; starts it if it does not run.
+fn nudge(state: &'static State, channel: &Channel) {
+    let queue = &state.queue;
+    match queue.sleeping.load(Ordering::SeqCst) {
+        ASLEEP => wake(queue),
+        NAPPING if channel.sender.len() * 2 >= channel.sender.capacity().unwrap_or(usize::MAX) => {
+            wake(queue);
+        }
+        _ => {}
+    }
+    start::if_safe(state);
+}
+
+pub(super) fn wake(queue: &Queue) {
+    if queue.sleeping.swap(0, Ordering::SeqCst) != 0 {
+        raw::futex_wake(&queue.sleeping);
+    }
+}
+
+/// Called where a connection begins or ends, which no signal handler does: starts the exporter if a record that was
+/// finished inside something like a handler has to wait for it.
+pub(crate) fn poke(state: &'static State) {
+    if !state.queue.channel.load(Ordering::Relaxed).is_null() {
+        start::now(state);
+    }
+}
+
+/// Gives a record back unexported.
+pub(crate) fn release(state: &'static State, index: u32, record: &'static Record) {
+    if record.close() {
+        state.records.give(index);
+    }
+}
+
+/// Ends a pin.
+pub(crate) fn unpin(state: &'static State, index: u32, record: &Record) {
+    if record.unpin() {
+        state.records.give(index);
+    }
+}
+
+/// The channel; made at first use, on the agent's own heap.
+fn channel(state: &'static State) -> Option<&'static Channel> {
+    let queue = &state.queue;
+    let mut at = queue.channel.load(Ordering::Acquire);
+    if at.is_null() {
+        if queue.making.swap(1, Ordering::AcqRel) != 0 {
+            // Somebody is at it, perhaps the very code that a signal handler (this) interrupted.
+            return None;
+        }
+        let (sender, receiver) =
+            crossbeam_channel::bounded(settings::get().config.batch.max_queue_size);
+        at = Box::into_raw(Box::new(Channel { sender, receiver }));
+        queue.channel.store(at, Ordering::Release);
+    }
+    // SAFETY: made above or by an earlier call in this process (the pointer is wiped on fork), never dropped.
+    Some(unsafe { &*at })
+}
+
+/// The channel if anything was ever handed over.
+pub(super) fn existing(state: &'static State) -> Option<&'static Channel> {
+    let at = state.queue.channel.load(Ordering::Acquire);
+    // SAFETY: as in `channel`.
+    unsafe { at.as_ref() }
+}

@@ -1,0 +1,133 @@
+//! What happens when the dynamic linker loads and unloads the agent.
+//!
+//! The constructor decides first whether this process is traced at all. It starts no thread, opens no descriptor, and
+//! prints nothing.
+
+use crate::hooks::{contain, loader, process as exits, real};
+use crate::settings;
+use crate::sys::{log, process};
+use agent_engine::config::policy::{Decision, should_instrument};
+use agent_engine::config::sdk::sdk_markers;
+use agent_engine::config::{Coexist, Config, LogLevel};
+use agent_engine::resource::program::base_name;
+use agent_engine::resource::service_name;
+use std::ffi::{CStr, c_char, c_int};
+use std::fmt::Write;
+
+#[cfg(not(test))]
+#[used]
+#[unsafe(link_section = ".init_array")]
+static CONSTRUCTOR: extern "C" fn(c_int, *const *const c_char, *const *const c_char) = construct;
+
+#[cfg(not(test))]
+#[used]
+#[unsafe(link_section = ".fini_array")]
+static DESTRUCTOR: extern "C" fn() = destruct;
+
+/// glibc passes the program's arguments to constructors.
+#[cfg_attr(test, expect(dead_code, reason = "tests are not preloaded"))]
+extern "C" fn construct(
+    argc: c_int,
+    argv: *const *const c_char,
+    environment: *const *const c_char,
+) {
+    contain(|| {
+        real::resolve();
+        if another_copy() {
+            return;
+        }
+        // SAFETY: both are the blocks that the kernel built: argc strings, and strings up to a null pointer.
+        let (argv, environment) = unsafe { (strings(argv, Some(argc)), strings(environment, None)) };
+        start(&argv, &environment);
+    });
+}
+
+#[cfg_attr(test, expect(dead_code, reason = "tests are not preloaded"))]
+extern "C" fn destruct() {
+    exits::leave();
+}
+
+/// Two copies (preloaded by two paths) would each see every byte. The first in lookup order wins: its `write` is what
+/// everybody calls; a copy whose own is not the one found stands down.
+fn another_copy() -> bool {
+    // SAFETY: a NUL-terminated name.
+    let first = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"otel_run_agent".as_ptr()) };
+    !first.is_null() && !real::is_ours(first)
+}
+
+/// Lets one copy of the agent find out whether it is the first.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub extern "C" fn otel_run_agent() {}
+
+unsafe fn strings<'a>(block: *const *const c_char, count: Option<c_int>) -> Vec<&'a [u8]> {
+    let mut all = Vec::new();
+    if block.is_null() {
+        return all;
+    }
+    let most = count.map_or(usize::MAX, |n| n.max(0) as usize);
+    while all.len() < most {
+        // SAFETY: by the caller's promise the block has this entry, and it is a string or the null pointer at its end.
+        let entry = unsafe { *block.add(all.len()) };
+        if entry.is_null() {
+            break;
+        }
+        // SAFETY: as above.
+        all.push(unsafe { CStr::from_ptr(entry) }.to_bytes());
+    }
+    all
+}
+
+fn start(argv: &[&'static [u8]], environment: &[&'static [u8]]) {
+    let vars = || {
+        environment.iter().filter_map(|entry| {
+            let at = memchr::memchr(b'=', entry)?;
+            Some((&entry[..at], &entry[at + 1..]))
+        })
+    };
+    let mut exe = [0u8; 4096];
+    let exe = executable(&mut exe);
+    let (config, warnings) = Config::from_env(vars());
+    log::set_up(config.log.level);
+    if let Decision::No(why) = should_instrument(exe, argv.iter().copied(), &config) {
+        log::line(LogLevel::Debug, format_args!("{}: not traced: {why}", exe.escape_ascii()));
+        return;
+    }
+    if config.coexist == Coexist::Auto
+        && let Some(marker) = sdk_markers(vars(), argv.iter().copied())
+    {
+        log::line(LogLevel::Info, format_args!("an OpenTelemetry SDK is loaded ({marker}): standing aside"));
+        return;
+    }
+    let mut lines = String::new();
+    for warning in warnings.iter().filter(|w| config.log.prints(w)) {
+        let _ = writeln!(lines, "otel-run: {warning}");
+    }
+    let name = service_name(exe, argv.iter().copied());
+    let argv0 = argv.first().copied().unwrap_or_default();
+    if base_name(exe).starts_with(b"php") {
+        loader::without_deepbind();
+    }
+    let file = config.log.file.clone();
+    settings::publish(config, exe, argv0, name, lines);
+    if process::start() {
+        log::open_file(file);
+    }
+}
+
+fn executable(room: &mut [u8]) -> &[u8] {
+    // SAFETY: the path is NUL-terminated; the kernel writes at most the room's length.
+    let got = unsafe {
+        crate::sys::raw::call(
+            libc::SYS_readlinkat,
+            [
+                libc::AT_FDCWD as usize,
+                c"/proc/self/exe".as_ptr() as usize,
+                room.as_mut_ptr() as usize,
+                room.len(),
+                0,
+                0,
+            ],
+        )
+    };
+    &room[..got.unwrap_or(0).min(room.len())]
+}

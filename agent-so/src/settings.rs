@@ -1,0 +1,250 @@
+//! What was decided when the agent was loaded: configuration, and what the program is. Immutable afterwards; programs
+//! overwrite their environment block (redis) or empty it (nginx), so it is never read again.
+
+use crate::context::Model;
+use agent_engine::config::{Coexist, Config, LogLevel, instrumentation::Instrumentation};
+use agent_engine::context::headers::{Outgoing, write_context_headers};
+use agent_engine::context::{SpanContext, TraceFlags, TraceId, parse_traceparent, tracestate};
+use agent_engine::exchange::{Exchange, Field, Kind};
+use agent_engine::protocol::http1::scan::HeadScan;
+use agent_engine::resource::program::base_name;
+use agent_engine::sampler::Sampler;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+/// Everything the hook path asks about the configuration.
+pub(crate) struct Settings {
+    /// The configuration as read.
+    pub(crate) config: Config,
+    /// `OTEL_TRACES_SAMPLER`.
+    pub(crate) sampler: Sampler,
+    /// Path of the executable.
+    pub(crate) exe: Vec<u8>,
+    /// `argv[0]`.
+    pub(crate) argv0: Vec<u8>,
+    /// `service.name` when none is configured.
+    pub(crate) default_service_name: String,
+    /// Lines about wrong values, ready to be printed once something is traced.
+    pub(crate) warnings: String,
+    servers: bool,
+    clients: bool,
+    model: Model,
+    apache: bool,
+}
+
+static SETTINGS: AtomicPtr<Settings> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Programs that are event loops although their threads may look otherwise for a while.
+const EVENT_LOOPS: [&[u8]; 5] = [b"node", b"nodejs", b"bun", b"deno", b"haproxy"];
+/// Proxies that send upstream in the turn in which they read.
+const PROXIES: [&[u8]; 1] = [b"nginx"];
+/// How threads of event-loop runtimes are called.
+const LOOP_THREADS: [&[u8]; 5] =
+    [b"tokio-", b"nioEventLoop", b"epollEventLoo", b"reactor-http", b"vert.x-event"];
+
+/// Publishes the settings. Called once, in the constructor.
+pub(crate) fn publish(config: Config, exe: &[u8], argv0: &[u8], name: String, warnings: String) {
+    let program = base_name(exe);
+    let model = if EVENT_LOOPS.contains(&program) {
+        Model::EventLoop
+    } else if PROXIES.contains(&program) {
+        Model::Proxy
+    } else {
+        Model::Blocking
+    };
+    let settings = Settings {
+        sampler: Sampler::from_config(config.sampler),
+        servers: config.instrumentations.is_enabled(Instrumentation::HttpServer),
+        clients: config.instrumentations.is_enabled(Instrumentation::HttpClient),
+        model,
+        apache: matches!(program, b"apache2" | b"httpd"),
+        exe: exe.to_vec(),
+        argv0: argv0.to_vec(),
+        default_service_name: name,
+        warnings,
+        config,
+    };
+    SETTINGS.store(Box::into_raw(Box::new(settings)), Ordering::Release);
+}
+
+/// Whether [`publish`] was called.
+pub(crate) fn started() -> bool {
+    !SETTINGS.load(Ordering::Acquire).is_null()
+}
+
+/// The settings. Only for code that runs when the agent is on, which it is after [`publish`].
+pub(crate) fn get() -> &'static Settings {
+    let at = SETTINGS.load(Ordering::Acquire);
+    assert!(!at.is_null(), "the agent is on before its settings are known");
+    // SAFETY: published once and never freed.
+    unsafe { &*at }
+}
+
+/// Whether spans of this kind are wanted.
+pub(crate) fn enabled(kind: Kind) -> bool {
+    match kind {
+        Kind::Server => get().servers,
+        Kind::Client => get().clients,
+    }
+}
+
+/// How the program runs its requests.
+pub(crate) fn model() -> Model {
+    get().model
+}
+
+/// Index of a header to capture.
+pub(crate) fn captured_header(kind: Kind, response: bool, name: &[u8]) -> Option<u8> {
+    let headers = &get().config.http.headers;
+    let list = match (kind, response) {
+        (Kind::Server, false) => &headers.server_request,
+        (Kind::Server, true) => &headers.server_response,
+        (Kind::Client, false) => &headers.client_request,
+        (Kind::Client, true) => &headers.client_response,
+    };
+    let at = list.iter().position(|h| h.name.as_bytes() == name)?;
+    u8::try_from(at).ok()
+}
+
+/// A new trace id of random bits.
+pub(crate) fn new_trace_id([a, b]: [u64; 2]) -> TraceId {
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&a.to_be_bytes());
+    id[8..].copy_from_slice(&b.to_be_bytes());
+    TraceId(id)
+}
+
+/// Flags of a new span: the random bit is the trace id's, so it is the parent's, or set where the id is ours.
+pub(crate) fn flags(parent: Option<&SpanContext>, sampled: bool) -> TraceFlags {
+    parent.map_or(TraceFlags::RANDOM, |parent| parent.flags).with_sampled(sampled)
+}
+
+/// Whether the calling thread's name is one that event-loop runtimes give.
+pub(crate) fn is_event_loop_thread() -> bool {
+    let mut name = [0u8; 16];
+    // SAFETY: PR_GET_NAME writes at most 16 bytes.
+    let got = unsafe {
+        crate::sys::raw::call(
+            libc::SYS_prctl,
+            [libc::PR_GET_NAME as usize, name.as_mut_ptr() as usize, 0, 0, 0, 0],
+        )
+    };
+    got.is_ok() && LOOP_THREADS.iter().any(|known| name.starts_with(known))
+}
+
+/// Path of a request target: without scheme, authority and query.
+fn path(target: &[u8]) -> &[u8] {
+    let path = match memchr::memmem::find(target, b"://") {
+        Some(at) if !target.starts_with(b"/") => {
+            let rest = &target[at + 3..];
+            memchr::memchr(b'/', rest).map_or(&b"/"[..], |slash| &rest[slash..])
+        }
+        _ => target,
+    };
+    let end = path.iter().position(|b| matches!(b, b'?' | b'#')).unwrap_or(path.len());
+    &path[..end]
+}
+
+impl Settings {
+    /// The context that a request carries.
+    pub(crate) fn extract(&self, exchange: &Exchange) -> Option<SpanContext> {
+        if !self.propagates_context() || exchange.traceparent_repeated {
+            return None;
+        }
+        parse_traceparent(exchange.text(Field::Traceparent)?)
+    }
+
+    /// Whether `traceparent` is read and written.
+    pub(crate) fn propagates_context(&self) -> bool {
+        self.config.propagators.trace_context
+    }
+
+    /// What the children of a server request inherit besides its context: tracestate and baggage.
+    pub(crate) fn inherited<'a>(
+        &self,
+        exchange: &'a Exchange,
+        has_parent: bool,
+    ) -> (&'a [u8], &'a [u8]) {
+        let state = exchange
+            .text(Field::Tracestate)
+            .filter(|_| has_parent)
+            .and_then(|text| tracestate::valid(text, exchange.is_cut(Field::Tracestate)));
+        let baggage = if self.config.propagators.baggage { exchange.baggage() } else { &[] };
+        (state.unwrap_or_default(), baggage)
+    }
+
+    /// Whether no span is wanted for an incoming request.
+    pub(crate) fn excluded(&self, exchange: &Exchange) -> bool {
+        let target = exchange.text(Field::Target).unwrap_or_default();
+        // Apache wakes its own children up by requests to itself.
+        let dummy = self.apache
+            && target == b"*"
+            && exchange.text(Field::UserAgent).is_some_and(|agent| {
+                memchr::memmem::find(agent, b"(internal dummy connection)").is_some()
+            });
+        dummy || self.config.http.is_excluded(path(target))
+    }
+
+    /// Whether our spans step aside where an SDK is at work.
+    pub(crate) fn stands_aside(&self) -> bool {
+        self.config.coexist == Coexist::Auto
+    }
+
+    /// Whether an outgoing request is an SDK's export of traces.
+    pub(crate) fn is_sdk_export(&self, exchange: &Exchange) -> bool {
+        self.stands_aside()
+            && exchange.text(Field::Method) == Some(b"POST")
+            && path(exchange.text(Field::Target).unwrap_or_default()).ends_with(b"/v1/traces")
+    }
+
+    /// Writes the context header lines of an outgoing request; returns their length.
+    pub(crate) fn write_headers(
+        &self,
+        out: &mut [u8],
+        context: &SpanContext,
+        tracestate: &[u8],
+        baggage: &[u8],
+        scan: &HeadScan,
+    ) -> usize {
+        let outgoing = Outgoing {
+            propagators: self.config.propagators,
+            context: Some(context),
+            tracestate,
+            baggage,
+            has_tracestate: scan.has_tracestate,
+            has_baggage: scan.has_baggage,
+        };
+        write_context_headers(&outgoing, out)
+    }
+
+    /// The warnings about wrong values, if any are to be seen.
+    pub(crate) fn say_warnings(&self) {
+        if !self.warnings.is_empty() {
+            crate::sys::log::raw_text(self.warnings.as_bytes());
+        }
+    }
+
+    /// Level of the agent's own log.
+    pub(crate) fn log_level(&self) -> LogLevel {
+        self.config.log.level
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_of_targets() {
+        let cases: [(&[u8], &[u8]); 6] = [
+            (b"/a/b?c=d", b"/a/b"),
+            (b"http://h:80/a?x", b"/a"),
+            (b"http://h", b"/"),
+            (b"*", b"*"),
+            (b"/r?u=http://x/y", b"/r"),
+            (b"/r/http://x/y", b"/r/http://x/y"),
+        ];
+        for (target, expected) in cases {
+            assert_eq!(path(target), expected);
+        }
+    }
+}
