@@ -5,3 +5,5 @@
 pub mod config;
 pub mod exchange;
 pub mod protocol;
+pub mod route;
+pub mod url;
