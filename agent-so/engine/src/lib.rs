@@ -6,4 +6,5 @@ pub mod config;
 pub mod exchange;
 pub mod protocol;
 pub mod route;
+pub mod semconv;
 pub mod url;

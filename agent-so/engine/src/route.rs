@@ -26,7 +26,10 @@ pub struct Router {
 impl Router {
     /// Compiles `templates`; `heuristic` says whether paths that match none of them are clustered.
     pub fn new<S: AsRef<str>>(templates: &[S], heuristic: bool) -> Self {
-        Self { templates: Templates::new(templates), heuristic }
+        Self {
+            templates: Templates::new(templates),
+            heuristic,
+        }
     }
 
     /// The route of `path`, or `None` when none of low cardinality is known. `doubtful` says that the request
@@ -58,7 +61,10 @@ impl Router {
 fn has_dot_segment(path: &str) -> bool {
     // Nearly no path has a segment that starts with a dot: one fast scan, then the exact answer.
     (path.starts_with('.') || path.contains("/."))
-        && path.split('/').map(without_parameters).any(|s| matches!(s, "." | ".."))
+        && path
+            .split('/')
+            .map(without_parameters)
+            .any(|s| matches!(s, "." | ".."))
 }
 
 /// A segment without its `;name=value` parameters (RFC 3986, section 3.3), which are never part of a route.

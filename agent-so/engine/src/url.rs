@@ -55,7 +55,11 @@ impl<'a> Target<'a> {
         if let Some((scheme, rest)) = split_scheme(text) {
             let end = memchr3(b'/', b'?', b'#', rest.as_bytes()).unwrap_or(rest.len());
             let (authority, resource) = rest.split_at(end);
-            return Target::Absolute { scheme, authority, resource: Resource::parse(resource) };
+            return Target::Absolute {
+                scheme,
+                authority,
+                resource: Resource::parse(resource),
+            };
         }
         if connect {
             return Target::Authority(text);
@@ -68,18 +72,32 @@ impl<'a> Resource<'a> {
     /// Splits at the first `?` and the first `#`.
     pub fn parse(text: &'a str) -> Self {
         let Some(at) = memchr2(b'?', b'#', text.as_bytes()) else {
-            return Resource { path: text, query: None, fragment: None };
+            return Resource {
+                path: text,
+                query: None,
+                fragment: None,
+            };
         };
         let (path, rest) = text.split_at(at);
         if let Some(fragment) = rest.strip_prefix('#') {
-            return Resource { path, query: None, fragment: Some(fragment) };
+            return Resource {
+                path,
+                query: None,
+                fragment: Some(fragment),
+            };
         }
         let rest = &rest[1..];
         match rest.split_once('#') {
-            Some((query, fragment)) => {
-                Resource { path, query: Some(query), fragment: Some(fragment) }
-            }
-            None => Resource { path, query: Some(rest), fragment: None },
+            Some((query, fragment)) => Resource {
+                path,
+                query: Some(query),
+                fragment: Some(fragment),
+            },
+            None => Resource {
+                path,
+                query: Some(rest),
+                fragment: None,
+            },
         }
     }
 }
@@ -94,13 +112,18 @@ fn split_scheme(text: &str) -> Option<(&str, &str)> {
 pub fn is_scheme(text: &str) -> bool {
     text.len() <= 16
         && text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
 }
 
 /// The port that a URL of `scheme` has when none is written.
 pub fn default_port(scheme: &str) -> Option<u16> {
     const DEFAULTS: [(&str, u16); 4] = [("http", 80), ("https", 443), ("ws", 80), ("wss", 443)];
-    DEFAULTS.iter().find(|(name, _)| name.eq_ignore_ascii_case(scheme)).map(|(_, port)| *port)
+    DEFAULTS
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(scheme))
+        .map(|(_, port)| *port)
 }
 
 /// The port part of an authority.
@@ -149,7 +172,10 @@ impl<'a> Authority<'a> {
             // More than one colon and no brackets: not allowed, but seen. It is an address or nothing.
             Some((_, rest)) if rest.contains(':') => {
                 text.parse::<std::net::Ipv6Addr>().ok()?;
-                return Some(Authority { host: text, port: Port::Absent });
+                return Some(Authority {
+                    host: text,
+                    port: Port::Absent,
+                });
             }
             Some((host, port)) => (host, parse_port(port)),
         };
