@@ -143,26 +143,15 @@ fn placeholder(segment: &str) -> Option<&'static str> {
     if bytes.len() > SEGMENT_MAX {
         return Some(TOKEN);
     }
-    let (mut digits, mut letters, mut hex_letters, mut separators) = (0, 0, 0, 0);
-    for byte in bytes {
-        match byte {
-            b'0'..=b'9' => digits += 1,
-            b'a'..=b'f' | b'A'..=b'F' => hex_letters += 1,
-            b'g'..=b'z' | b'G'..=b'Z' => letters += 1,
-            b'-' | b'_' | b'.' => separators += 1,
-            _ => {}
-        }
-    }
-    letters += hex_letters;
+    let [digits, hex_letters, other_letters, separators] = census(bytes);
+    let letters = hex_letters + other_letters;
     let count = bytes.len();
     if digits == 0 && letters == count {
         // The usual case.
-        let hexadecimal = hex_letters == count && count >= 16;
-        return (hexadecimal || !is_word(bytes)).then_some(if hexadecimal {
-            "{hex}"
-        } else {
-            TOKEN
-        });
+        if hex_letters == count && count >= 16 {
+            return Some("{hex}");
+        }
+        return (!is_word(bytes)).then_some(TOKEN);
     }
     if digits > 0 {
         if is_date(bytes) {
@@ -194,6 +183,28 @@ fn placeholder(segment: &str) -> Option<&'static str> {
         return None;
     }
     Some(TOKEN)
+}
+
+/// Counts digits, letters up to f, letters from g, and separators, of at most 255 bytes: four counters in one
+/// word, because this looks at each byte of each path.
+fn census(bytes: &[u8]) -> [usize; 4] {
+    const COUNTERS: [u32; 256] = {
+        let mut table = [0; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            table[byte] = match byte as u8 {
+                b'0'..=b'9' => 1,
+                b'a'..=b'f' | b'A'..=b'F' => 1 << 8,
+                b'g'..=b'z' | b'G'..=b'Z' => 1 << 16,
+                b'-' | b'_' | b'.' => 1 << 24,
+                _ => 0,
+            };
+            byte += 1;
+        }
+        table
+    };
+    let counts: u32 = bytes.iter().map(|byte| COUNTERS[usize::from(*byte)]).sum();
+    counts.to_le_bytes().map(usize::from)
 }
 
 /// Whether one part of a segment may be kept: a word, a word with one digit after it (`oauth2`, `k6`), an API
