@@ -5,3 +5,6 @@
 pub mod config;
 pub mod exchange;
 pub mod protocol;
+pub mod route;
+pub mod semconv;
+pub mod url;
