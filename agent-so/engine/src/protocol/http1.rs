@@ -60,7 +60,7 @@ enum Side {
     Unknown,
     Request,
     NoRequest,
-    /// TLS, SSH or HTTP/2: no HTTP/1 on this connection, either way.
+    /// No HTTP/1 on this connection, either way: TLS, SSH, HTTP/2, or a line that is a request of something else.
     Other,
 }
 
@@ -79,6 +79,8 @@ fn side(prefix: &[u8]) -> Side {
         rest = &rest[used..];
         match part {
             Part::Method(_) | Part::Target(_) => {}
+            // It had the look of a request: the machine, had it been started earlier, would have given up too.
+            Part::Bad if line.is_request() => return Side::Other,
             Part::Bad => return Side::NoRequest,
             _ if line.is_request() => return Side::Request,
             _ if prefix.len() >= PREFIX_MAX => return Side::NoRequest,

@@ -96,6 +96,9 @@ impl Head {
         owner: Owner,
         host: &mut H,
     ) -> (usize, Progress) {
+        if owner.id == ExchangeId(0) {
+            self.keep_nothing();
+        }
         let mut used = 0;
         loop {
             let (n, piece) = self.lexer.next(&bytes[used..]);
@@ -213,6 +216,17 @@ impl Head {
         }
     }
 
+    /// The exchange may end in the middle of a value, when a response overtakes the head.
+    fn keep_nothing(&mut self) {
+        self.capture = Capture::No;
+        if matches!(
+            self.slot,
+            Slot::Text(_) | Slot::Joined(_) | Slot::Baggage | Slot::Authorization
+        ) {
+            self.slot = Slot::Nowhere;
+        }
+    }
+
     /// Makes room for another line of a field; gives where its value goes.
     fn open(&mut self, slot: Slot, ex: &mut Exchange) -> Slot {
         match slot {
@@ -225,6 +239,7 @@ impl Head {
                 None => ex.begin(field),
                 Some(text) => {
                     self.comma = !text.is_empty();
+                    self.from = text.len() as u16;
                     ex.reopen(field);
                 }
             },
