@@ -247,8 +247,12 @@ impl Exchange {
     /// Marks `field` as seen, empty, with its bytes to follow by [`Exchange::append`]. A field that was seen
     /// before is started anew.
     pub fn begin(&mut self, field: Field) {
-        self.texts[field as usize] =
-            Text { start: self.used, len: 0, present: true, cut: false };
+        self.texts[field as usize] = Text {
+            start: self.used,
+            len: 0,
+            present: true,
+            cut: false,
+        };
     }
 
     /// Appends to a field begun before. Bytes beyond `cap` (or the arena) are dropped and the field is marked
@@ -257,6 +261,23 @@ impl Exchange {
         let mut text = self.texts[field as usize];
         self.extend(&mut text, bytes, cap);
         self.texts[field as usize] = text;
+    }
+
+    /// Lets a field seen before be appended to again although other texts followed it: its text moves to the
+    /// end of the arena. Without room for that, the field stays as it is and is marked cut by the next append.
+    pub fn reopen(&mut self, field: Field) {
+        let text = &mut self.texts[field as usize];
+        let (start, len, used) = (
+            usize::from(text.start),
+            usize::from(text.len),
+            usize::from(self.used),
+        );
+        if start + len == used || used + len > TEXT_ARENA {
+            return;
+        }
+        self.arena.copy_within(start..start + len, used);
+        text.start = self.used;
+        self.used += text.len;
     }
 
     /// Sets `field` to `bytes` in one go.
@@ -283,15 +304,45 @@ impl Exchange {
         if at >= CAPTURED_MAX {
             return false;
         }
-        let value = Text { start: self.used, len: 0, present: true, cut: false };
-        self.captured[at] = Captured { index, response, value };
+        let value = Text {
+            start: self.used,
+            len: 0,
+            present: true,
+            cut: false,
+        };
+        self.captured[at] = Captured {
+            index,
+            response,
+            value,
+        };
+        self.captured_len += 1;
+        true
+    }
+
+    /// Makes the bytes of `field` from offset `from` on a captured header as well (both share them); false
+    /// when [`CAPTURED_MAX`] are taken.
+    pub fn capture_text(&mut self, index: u8, response: bool, field: Field, from: u16) -> bool {
+        let mut value = self.texts[field as usize];
+        let from = from.min(value.len);
+        value.start += from;
+        value.len -= from;
+        let Some(slot) = self.captured.get_mut(usize::from(self.captured_len)) else {
+            return false;
+        };
+        *slot = Captured {
+            index,
+            response,
+            value,
+        };
         self.captured_len += 1;
         true
     }
 
     /// Appends to the captured header opened last.
     pub fn append_captured(&mut self, bytes: &[u8], cap: usize) {
-        let Some(at) = usize::from(self.captured_len).checked_sub(1) else { return };
+        let Some(at) = usize::from(self.captured_len).checked_sub(1) else {
+            return;
+        };
         let mut text = self.captured[at].value;
         self.extend(&mut text, bytes, cap);
         self.captured[at].value = text;
@@ -299,7 +350,9 @@ impl Exchange {
 
     /// Removes white space at the end of the captured header opened last.
     pub fn trim_captured(&mut self) {
-        let Some(at) = usize::from(self.captured_len).checked_sub(1) else { return };
+        let Some(at) = usize::from(self.captured_len).checked_sub(1) else {
+            return;
+        };
         let mut text = self.captured[at].value;
         self.trim(&mut text);
         self.captured[at].value = text;
@@ -307,7 +360,9 @@ impl Exchange {
 
     /// The captured headers in wire order, with their values.
     pub fn captured(&self) -> impl Iterator<Item = (Captured, &[u8])> {
-        self.captured[..usize::from(self.captured_len)].iter().map(|c| (*c, self.slice(c.value)))
+        self.captured[..usize::from(self.captured_len)]
+            .iter()
+            .map(|c| (*c, self.slice(c.value)))
     }
 
     /// The baggage text (several lines joined by commas); empty when there is none.
@@ -318,7 +373,9 @@ impl Exchange {
     /// Appends to the baggage; false when it did not fit ([`BAGGAGE_MAX`]) and was left as it was.
     pub fn append_baggage(&mut self, bytes: &[u8]) -> bool {
         let at = usize::from(self.baggage_len);
-        let Some(room) = self.baggage.get_mut(at..at + bytes.len()) else { return false };
+        let Some(room) = self.baggage.get_mut(at..at + bytes.len()) else {
+            return false;
+        };
         room.copy_from_slice(bytes);
         self.baggage_len += bytes.len() as u16;
         true
@@ -340,7 +397,9 @@ impl Exchange {
             text.cut |= !bytes.is_empty();
             return;
         }
-        let room = cap.saturating_sub(usize::from(text.len)).min(TEXT_ARENA - end);
+        let room = cap
+            .saturating_sub(usize::from(text.len))
+            .min(TEXT_ARENA - end);
         let take = bytes.len().min(room);
         self.arena[end..end + take].copy_from_slice(&bytes[..take]);
         text.len += take as u16;
@@ -375,7 +434,11 @@ mod tests {
         ex.trim_end(Field::UserAgent);
         assert_eq!(ex.text(Field::UserAgent), Some(&b"curl/8"[..]));
         ex.append(Field::Host, b"x", 100);
-        assert_eq!(ex.text(Field::Host), Some(&b"exampl"[..]), "a text is contiguous");
+        assert_eq!(
+            ex.text(Field::Host),
+            Some(&b"exampl"[..]),
+            "a text is contiguous"
+        );
         ex.reset();
         assert_eq!(ex.text(Field::UserAgent), None);
     }
@@ -387,6 +450,26 @@ mod tests {
         ex.set(Field::Host, b"h", 255);
         assert_eq!(ex.text(Field::Host), Some(&b""[..]));
         assert!(ex.is_cut(Field::Host));
+    }
+
+    #[test]
+    fn a_text_can_be_continued_and_shared() {
+        let mut ex = Exchange::default();
+        ex.set(Field::Tracestate, b"a=1", VALUE_MAX);
+        assert!(ex.capture_text(3, false, Field::Tracestate, 0));
+        ex.set(Field::Host, b"h", VALUE_MAX);
+        ex.reopen(Field::Tracestate);
+        ex.append(Field::Tracestate, b",b=2", VALUE_MAX);
+        assert!(ex.capture_text(3, false, Field::Tracestate, 4));
+        assert_eq!(ex.text(Field::Tracestate), Some(&b"a=1,b=2"[..]));
+        assert_eq!(ex.text(Field::Host), Some(&b"h"[..]));
+        let values: Vec<&[u8]> = ex.captured().map(|(_, value)| value).collect();
+        assert_eq!(values, [&b"a=1"[..], b"b=2"]);
+        ex.set(Field::Target, &[b'a'; TEXT_ARENA], usize::MAX);
+        ex.reopen(Field::Tracestate);
+        ex.append(Field::Tracestate, b",c=3", VALUE_MAX);
+        assert!(ex.is_cut(Field::Tracestate));
+        assert_eq!(ex.text(Field::Tracestate), Some(&b"a=1,b=2"[..]));
     }
 
     #[test]

@@ -4,9 +4,13 @@
 //! direction, hands all bytes to that protocol's machine, and tells when nothing more is to be learned.
 //! A new protocol is one file in `protocol/` and one line in the detector.
 
+mod detect;
 pub mod http1;
+#[cfg(test)]
+mod tests;
 
 use crate::exchange::{Exchange, Fault, Kind};
+use detect::Detector;
 
 /// Direction of bytes, seen from the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +19,16 @@ pub enum Direction {
     In,
     /// The program sent them.
     Out,
+}
+
+impl Direction {
+    /// The other direction.
+    pub fn opposite(self) -> Self {
+        match self {
+            Direction::In => Direction::Out,
+            Direction::Out => Direction::In,
+        }
+    }
 }
 
 /// How one direction of a stream ended.
@@ -33,7 +47,7 @@ pub struct ExchangeId(pub u32);
 /// What a protocol machine needs from its surroundings. The agent implements it over preallocated memory, tests
 /// over a `Vec`. Calls happen while the connection is locked: they must not block.
 pub trait Host {
-    /// A request began: gives room for it, or `None` when all room is taken (the exchange is then not
+    /// A request began: gives an empty exchange for it, or `None` when all room is taken (the exchange is then not
     /// recorded, but the stream is still followed). `start_ns` is stored by the machine.
     fn open(&mut self, kind: Kind) -> Option<ExchangeId>;
     /// The record behind an id that [`Host::open`] gave and that was not closed or discarded.
@@ -57,4 +71,147 @@ pub enum Verdict {
     Tracked,
     /// Nothing (more) to be learned here: stop feeding. All open exchanges were finished or discarded.
     Opaque,
+}
+
+/// The opinion of one protocol about the first bytes of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// It is this protocol, and the program has this role.
+    Yes(Kind),
+    /// It is not, whatever follows.
+    No,
+    /// It may turn out to be.
+    More,
+}
+
+/// What the agent keeps of one connection: 700 bytes at most, no pointers, no heap, and all-zero bytes are a fresh
+/// one. No call allocates, recurses or blocks.
+///
+/// Times are monotonic nanoseconds of the agent's clock: when the bytes were read, or (for those that may start
+/// a request, before; otherwise after) written.
+#[derive(Clone, Debug, Default)]
+pub struct Stream {
+    stage: Stage,
+    detector: Detector,
+    http1: http1::Machine,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+enum Stage {
+    #[default]
+    Detecting = 0,
+    Http1,
+    Opaque,
+}
+
+impl Stream {
+    /// Takes bytes that passed in `dir` at `now_ns`, in the order of the byte stream of that direction.
+    pub fn feed(
+        &mut self,
+        dir: Direction,
+        bytes: &[u8],
+        now_ns: u64,
+        host: &mut impl Host,
+    ) -> Verdict {
+        match self.stage {
+            Stage::Detecting => self.detect(dir, bytes, now_ns, host),
+            Stage::Http1 => self.http1.feed(dir, bytes, now_ns, host),
+            Stage::Opaque => {}
+        }
+        self.verdict()
+    }
+
+    /// Takes note of `n` bytes that passed in `dir` without being visible (`sendfile`, `splice`, `MSG_TRUNC`).
+    /// Where they are not certainly part of a body, the stream becomes opaque and the open exchanges are
+    /// finished as unobserved: with what is known, without a fault.
+    pub fn skip(&mut self, dir: Direction, n: u64, now_ns: u64, host: &mut impl Host) -> Verdict {
+        match self.stage {
+            _ if n == 0 => {}
+            Stage::Detecting => self.stage = Stage::Opaque,
+            Stage::Http1 => self.http1.skip(dir, n, now_ns, host),
+            Stage::Opaque => {}
+        }
+        self.verdict()
+    }
+
+    /// Nothing more will pass in `dir`: the peer closed or the program shut its side down, or a call failed.
+    pub fn ended(
+        &mut self,
+        dir: Direction,
+        how: Ended,
+        now_ns: u64,
+        host: &mut impl Host,
+    ) -> Verdict {
+        if self.stage == Stage::Http1 {
+            self.http1.ended(dir, how, now_ns, host);
+        }
+        self.verdict()
+    }
+
+    /// The program closed the connection: finishes whatever is open. The stream is opaque from here on.
+    pub fn close(&mut self, now_ns: u64, host: &mut impl Host) {
+        if self.stage == Stage::Http1 {
+            self.http1.close(now_ns, host);
+        }
+        self.stage = Stage::Opaque;
+    }
+
+    /// Which side of the connection this program is; `None` while (or since) no protocol is known.
+    pub fn role(&self) -> Option<Kind> {
+        (self.stage == Stage::Http1).then(|| self.http1.role())
+    }
+
+    /// Whether the next byte in `dir` would be the first one of a request of this program: nothing has passed in
+    /// either direction yet, or this is an HTTP/1 client between requests. False for good after `Connection: close`,
+    /// an upgrade, CONNECT, and anything that was not understood; false until the response while one of
+    /// these is asked for.
+    pub fn can_start_request(&self, dir: Direction) -> bool {
+        match self.stage {
+            Stage::Detecting => self.detector.is_fresh(),
+            Stage::Http1 => self.http1.can_start_request(dir),
+            Stage::Opaque => false,
+        }
+    }
+
+    /// The oldest unfinished exchange.
+    pub fn open_exchange(&self) -> Option<ExchangeId> {
+        self.open_exchanges().next()
+    }
+
+    /// All unfinished exchanges, oldest first.
+    pub fn open_exchanges(&self) -> impl Iterator<Item = ExchangeId> {
+        self.http1.open_exchanges()
+    }
+
+    fn verdict(&mut self) -> Verdict {
+        if self.stage == Stage::Http1 && self.http1.is_over() {
+            self.stage = Stage::Opaque;
+        }
+        match self.stage {
+            Stage::Detecting => Verdict::Undecided,
+            Stage::Http1 => Verdict::Tracked,
+            Stage::Opaque => Verdict::Opaque,
+        }
+    }
+
+    fn detect(&mut self, dir: Direction, bytes: &[u8], now_ns: u64, host: &mut impl Host) {
+        let kept = self.detector.keep(dir, bytes, now_ns);
+        match self.detector.probe() {
+            Probe::More => {}
+            Probe::No => self.stage = Stage::Opaque,
+            Probe::Yes(kind) => {
+                self.stage = Stage::Http1;
+                self.http1.start(kind);
+                // Only the bytes of the request itself can have decided this.
+                let (prefix, first_ns) = self.detector.request(dir);
+                self.http1.feed(dir, prefix, first_ns, host);
+                self.http1.feed(dir, &bytes[kept..], now_ns, host);
+                let dir = dir.opposite();
+                if let Some((prefix, first_ns)) = self.detector.response(dir) {
+                    self.http1.feed(dir, prefix, first_ns, host);
+                }
+            }
+        }
+    }
 }

@@ -1,0 +1,7 @@
+//! What the machine makes of connections.
+
+mod cases;
+mod fields;
+mod head_scan;
+mod random;
+mod splits;
