@@ -247,8 +247,12 @@ impl Exchange {
     /// Marks `field` as seen, empty, with its bytes to follow by [`Exchange::append`]. A field that was seen
     /// before is started anew.
     pub fn begin(&mut self, field: Field) {
-        self.texts[field as usize] =
-            Text { start: self.used, len: 0, present: true, cut: false };
+        self.texts[field as usize] = Text {
+            start: self.used,
+            len: 0,
+            present: true,
+            cut: false,
+        };
     }
 
     /// Appends to a field begun before. Bytes beyond `cap` (or the arena) are dropped and the field is marked
@@ -283,15 +287,26 @@ impl Exchange {
         if at >= CAPTURED_MAX {
             return false;
         }
-        let value = Text { start: self.used, len: 0, present: true, cut: false };
-        self.captured[at] = Captured { index, response, value };
+        let value = Text {
+            start: self.used,
+            len: 0,
+            present: true,
+            cut: false,
+        };
+        self.captured[at] = Captured {
+            index,
+            response,
+            value,
+        };
         self.captured_len += 1;
         true
     }
 
     /// Appends to the captured header opened last.
     pub fn append_captured(&mut self, bytes: &[u8], cap: usize) {
-        let Some(at) = usize::from(self.captured_len).checked_sub(1) else { return };
+        let Some(at) = usize::from(self.captured_len).checked_sub(1) else {
+            return;
+        };
         let mut text = self.captured[at].value;
         self.extend(&mut text, bytes, cap);
         self.captured[at].value = text;
@@ -299,7 +314,9 @@ impl Exchange {
 
     /// Removes white space at the end of the captured header opened last.
     pub fn trim_captured(&mut self) {
-        let Some(at) = usize::from(self.captured_len).checked_sub(1) else { return };
+        let Some(at) = usize::from(self.captured_len).checked_sub(1) else {
+            return;
+        };
         let mut text = self.captured[at].value;
         self.trim(&mut text);
         self.captured[at].value = text;
@@ -307,7 +324,9 @@ impl Exchange {
 
     /// The captured headers in wire order, with their values.
     pub fn captured(&self) -> impl Iterator<Item = (Captured, &[u8])> {
-        self.captured[..usize::from(self.captured_len)].iter().map(|c| (*c, self.slice(c.value)))
+        self.captured[..usize::from(self.captured_len)]
+            .iter()
+            .map(|c| (*c, self.slice(c.value)))
     }
 
     /// The baggage text (several lines joined by commas); empty when there is none.
@@ -318,7 +337,9 @@ impl Exchange {
     /// Appends to the baggage; false when it did not fit ([`BAGGAGE_MAX`]) and was left as it was.
     pub fn append_baggage(&mut self, bytes: &[u8]) -> bool {
         let at = usize::from(self.baggage_len);
-        let Some(room) = self.baggage.get_mut(at..at + bytes.len()) else { return false };
+        let Some(room) = self.baggage.get_mut(at..at + bytes.len()) else {
+            return false;
+        };
         room.copy_from_slice(bytes);
         self.baggage_len += bytes.len() as u16;
         true
@@ -340,7 +361,9 @@ impl Exchange {
             text.cut |= !bytes.is_empty();
             return;
         }
-        let room = cap.saturating_sub(usize::from(text.len)).min(TEXT_ARENA - end);
+        let room = cap
+            .saturating_sub(usize::from(text.len))
+            .min(TEXT_ARENA - end);
         let take = bytes.len().min(room);
         self.arena[end..end + take].copy_from_slice(&bytes[..take]);
         text.len += take as u16;
@@ -375,7 +398,11 @@ mod tests {
         ex.trim_end(Field::UserAgent);
         assert_eq!(ex.text(Field::UserAgent), Some(&b"curl/8"[..]));
         ex.append(Field::Host, b"x", 100);
-        assert_eq!(ex.text(Field::Host), Some(&b"exampl"[..]), "a text is contiguous");
+        assert_eq!(
+            ex.text(Field::Host),
+            Some(&b"exampl"[..]),
+            "a text is contiguous"
+        );
         ex.reset();
         assert_eq!(ex.text(Field::UserAgent), None);
     }
