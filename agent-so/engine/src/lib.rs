@@ -3,8 +3,11 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod context;
 pub mod exchange;
 pub mod protocol;
+pub mod resource;
 pub mod route;
+pub mod sampler;
 pub mod semconv;
 pub mod url;
