@@ -267,10 +267,10 @@ impl Client {
                 }
             },
         };
-        if result.is_err() {
-            self.link = None;
-        }
-        result
+        result.map_err(|error| match self.link.take() {
+            Some(link) => link.explain(error),
+            None => error,
+        })
     }
 
     async fn exchange(

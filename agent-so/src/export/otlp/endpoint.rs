@@ -54,7 +54,9 @@ impl Target {
             return Err(wrong());
         }
         let port = match (authority.port(), tls) {
-            (Some(_), _) => authority.port_u16().ok_or_else(wrong)?,
+            (Some(port), _) => port.as_u16(),
+            // Out of range, which the parser takes for none.
+            (None, _) if !authority.as_str().ends_with(authority.host()) => return Err(wrong()),
             (None, true) => 443,
             (None, false) => 80,
         };

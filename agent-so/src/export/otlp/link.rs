@@ -8,6 +8,7 @@ use super::outcome::{Cause, tidy};
 use super::resolve::Addresses;
 use super::retry::Verdict;
 use super::socket::{Adopt, Socket};
+use super::tls::{Refusal, Session};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
 use std::error::Error;
@@ -111,6 +112,7 @@ pub(super) struct Dialer {
 pub(super) struct Link {
     pub(super) sender: Sender,
     tasks: Tasks,
+    refusal: Refusal,
 }
 
 /// How requests enter a [`Link`].
@@ -139,35 +141,40 @@ impl Dialer {
                 return Err(unreachable(&error));
             }
         };
+        let refusal = Refusal::default();
         let io: Box<dyn Stream> = match &self.tls {
             None => Box::new(socket),
-            Some(connector) => Box::new(self.secure(connector, socket).await?),
+            Some(connector) => Box::new(self.secure(connector, socket, &refusal).await?),
         };
-        Link::open(TokioIo::new(io), self.http2).await
+        Link::open(TokioIo::new(io), self.http2, refusal).await
     }
 
     async fn secure(
         &self,
         connector: &TlsConnector,
         socket: Socket,
-    ) -> Result<impl Stream + use<>, LinkError> {
+        refusal: &Refusal,
+    ) -> Result<Session, LinkError> {
         let name = ServerName::try_from(self.target.host.clone())
             .map_err(|error| LinkError::Untrusted(format!("TLS: {error}")))?;
-        let stream = connector
-            .connect(name, socket)
-            .await
-            .map_err(|error| LinkError::from_error(&error))?;
-        if self.http2 && stream.get_ref().1.alpn_protocol() != Some(b"h2") {
+        let stream = connector.connect(name, socket).await;
+        let stream = stream.map_err(|error| LinkError::from_error(&error))?;
+        let session = Session::new(stream, Refusal::clone(refusal));
+        if self.http2 && !session.is_http2() {
             return Err(LinkError::Untrusted(
                 "TLS: the server did not agree to HTTP/2".into(),
             ));
         }
-        Ok(stream)
+        Ok(session)
     }
 }
 
 impl Link {
-    async fn open(io: TokioIo<Box<dyn Stream>>, http2: bool) -> Result<Self, LinkError> {
+    async fn open(
+        io: TokioIo<Box<dyn Stream>>,
+        http2: bool,
+        refusal: Refusal,
+    ) -> Result<Self, LinkError> {
         let lost = |error: hyper::Error| LinkError::from_error(&error);
         let tasks = Tasks::default();
         let sender = if http2 {
@@ -179,7 +186,19 @@ impl Link {
             tasks.spawn(connection);
             Sender::Http1(sender)
         };
-        Ok(Self { sender, tasks })
+        Ok(Self {
+            sender,
+            tasks,
+            refusal,
+        })
+    }
+
+    /// `error`, or the reason behind it when the peer gave one.
+    pub(super) fn explain(&self, error: LinkError) -> LinkError {
+        match (error, self.refusal.get()) {
+            (LinkError::Lost(_), Some(text)) => LinkError::Untrusted(text.clone()),
+            (error, _) => error,
+        }
     }
 
     /// Whether the connection can take another request, as far as is known.
