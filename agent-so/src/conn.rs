@@ -12,7 +12,9 @@ pub(crate) mod resolver;
 pub(crate) mod scribe;
 pub(crate) mod table;
 
+use crate::export;
 use crate::export::record::Ref;
+use crate::settings;
 use crate::sys::process::State;
 use crate::sys::slab::Slot;
 use crate::sys::{clock, raw, thread};
@@ -189,6 +191,7 @@ pub(crate) fn of(state: &'static State, fd: i32, mut word: u32) -> Option<(u32, 
 }
 
 fn attach(state: &'static State, fd: i32) -> Option<u32> {
+    settings::say_warnings();
     let Some(index) = state.conns.take() else {
         state.counters.no_conn.fetch_add(1, Ordering::Relaxed);
         state.table.set(fd, table::IGNORED);
@@ -228,6 +231,7 @@ fn release(state: &'static State, fd: i32, index: u32, conn: &'static Conn) {
         inner.meta.edit.abandon(state);
     }
     state.conns.give(index);
+    export::poke(state);
 }
 
 /// Forgets what `fd` was, before it is closed or becomes something else. `value` is what it is from now on.

@@ -93,7 +93,7 @@ fn start(argv: &[&'static [u8]], environment: &[&'static [u8]]) {
         return;
     }
     if config.coexist == Coexist::Auto
-        && let Some(marker) = sdk_markers(vars(), argv.iter().copied())
+        && let Some(marker) = sdk_markers(exe, vars(), argv.iter().copied())
     {
         log::line(LogLevel::Info, format_args!("an OpenTelemetry SDK is loaded ({marker}): standing aside"));
         return;
@@ -107,10 +107,12 @@ fn start(argv: &[&'static [u8]], environment: &[&'static [u8]]) {
     if base_name(exe).starts_with(b"php") {
         loader::without_deepbind();
     }
-    let file = config.log.file.clone();
+    let file = config.log.file.clone().filter(|_| config.log.level > LogLevel::Off);
     settings::publish(config, exe, argv0, name, lines);
-    if process::start() {
-        log::open_file(file);
+    if process::start()
+        && let Some(file) = file
+    {
+        log::open_file(&file);
     }
 }
 

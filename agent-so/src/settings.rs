@@ -2,14 +2,14 @@
 //! overwrite their environment block (redis) or empty it (nginx), so it is never read again.
 
 use crate::context::Model;
-use agent_engine::config::{Coexist, Config, LogLevel, instrumentation::Instrumentation};
+use agent_engine::config::{Coexist, Config, instrumentation::Instrumentation};
 use agent_engine::context::headers::{Outgoing, write_context_headers};
 use agent_engine::context::{SpanContext, TraceFlags, TraceId, parse_traceparent, tracestate};
 use agent_engine::exchange::{Exchange, Field, Kind};
 use agent_engine::protocol::http1::scan::HeadScan;
 use agent_engine::resource::program::base_name;
 use agent_engine::sampler::Sampler;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 /// Everything the hook path asks about the configuration.
 pub(crate) struct Settings {
@@ -24,7 +24,7 @@ pub(crate) struct Settings {
     /// `service.name` when none is configured.
     pub(crate) default_service_name: String,
     /// Lines about wrong values, ready to be printed once something is traced.
-    pub(crate) warnings: String,
+    warnings: String,
     servers: bool,
     clients: bool,
     model: Model,
@@ -215,17 +215,15 @@ impl Settings {
         };
         write_context_headers(&outgoing, out)
     }
+}
 
-    /// The warnings about wrong values, if any are to be seen.
-    pub(crate) fn say_warnings(&self) {
-        if !self.warnings.is_empty() {
-            crate::sys::log::raw_text(self.warnings.as_bytes());
-        }
-    }
-
-    /// Level of the agent's own log.
-    pub(crate) fn log_level(&self) -> LogLevel {
-        self.config.log.level
+/// Says what is wrong with the configuration, once, when the program first has to do with a stream socket: a process that
+/// never does would only be disturbed. A forked child does not say it again.
+pub(crate) fn say_warnings() {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    let text = &get().warnings;
+    if !text.is_empty() && !SAID.swap(true, Ordering::Relaxed) {
+        crate::sys::log::raw_text(text.as_bytes());
     }
 }
 

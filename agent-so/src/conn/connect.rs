@@ -89,14 +89,14 @@ fn report(state: &'static State, fd: i32, index: u32, conn: &'static Conn, fault
     if let Some(inside) = thread::current().enter()
         && let Some(mut locked) = conn.lock(state, fd, index)
     {
-        failed(state, &mut locked.meta, fd, fault);
+        failed(state, &mut locked.meta, fault);
         drop(locked);
         drop(inside);
     }
 }
 
 /// Makes the span of a connect that failed.
-pub(crate) fn failed(state: &'static State, meta: &mut Meta, _fd: i32, fault: Fault) {
+pub(crate) fn failed(state: &'static State, meta: &mut Meta, fault: Fault) {
     if !matches!(meta.peer, Endpoint::V4 { .. } | Endpoint::V6 { .. })
         || !settings::enabled(Kind::Client)
         || state.sdk_active.load(Ordering::Relaxed)
@@ -109,7 +109,7 @@ pub(crate) fn failed(state: &'static State, meta: &mut Meta, _fd: i32, fault: Fa
     }
     let Some(index) = state.records.take() else { return };
     let Some(record) = state.records.get(index) else { return };
-    record.begin();
+    record.begin(0);
     // SAFETY: just taken, known to nobody else.
     let exchange = unsafe { record.exchange() };
     exchange.kind = Kind::Client;
@@ -123,7 +123,7 @@ pub(crate) fn failed(state: &'static State, meta: &mut Meta, _fd: i32, fault: Fa
         let mut digits = [0; 6];
         exchange.append(Field::Host, port_suffix(port, &mut digits), VALUE_MAX);
     }
-    context::client::begin(state, index, record, exchange, meta);
+    context::client::begin(state, record, exchange, meta);
     export::submit(state, index, record);
 }
 

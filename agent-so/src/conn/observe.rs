@@ -39,7 +39,7 @@ pub(crate) fn received(fd: i32, word: u32, result: isize, buffers: &[iovec]) {
             Fate::Closed => ended(state, inner, fd, Direction::In, Ended::Eof, now),
             Fate::Failed(fault) => {
                 if conn.hint(CONNECTING) {
-                    connect::failed(state, &mut inner.meta, fd, fault);
+                    connect::failed(state, &mut inner.meta, fault);
                     conn.set_hint(CONNECTING, false);
                 }
                 ended(state, inner, fd, Direction::In, Ended::Failed(fault), now)
@@ -172,7 +172,7 @@ fn sent(
             }
             Some(fault) => {
                 if conn.hint(CONNECTING) {
-                    connect::failed(state, &mut inner.meta, fd, fault);
+                    connect::failed(state, &mut inner.meta, fault);
                     conn.set_hint(CONNECTING, false);
                 }
                 ended(state, inner, fd, Direction::Out, Ended::Failed(fault), now)
@@ -230,7 +230,7 @@ fn prepare(
         return None;
     }
     // SAFETY: the connection's lock is held, and the record is its newest exchange.
-    let edit = unsafe { context::client::edit(state, record_index, record, &scan, settings::get()) }?;
+    let edit = unsafe { context::client::edit(record_index, record, &scan, settings::get()) }?;
     record.pin();
     Some(edit)
 }

@@ -40,7 +40,7 @@ impl Host for Scribe<'_> {
             return None;
         };
         let record = self.state.records.get(index)?;
-        record.begin();
+        record.begin(std::ptr::from_ref(&*self.meta) as usize);
         if !self.meta.peer_known && self.fd >= 0 {
             self.meta.peer = classify::peer_of(self.fd);
             self.meta.peer_known = true;
@@ -67,7 +67,7 @@ impl Host for Scribe<'_> {
         let exchange = unsafe { record.exchange() };
         match exchange.kind {
             Kind::Server => context::server::begin(self.state, index, record, exchange, self.meta),
-            Kind::Client => context::client::begin(self.state, index, record, exchange, self.meta),
+            Kind::Client => context::client::begin(self.state, record, exchange, self.meta),
         }
         self.begun = Some(index);
     }

@@ -4,7 +4,7 @@ use super::server::identify;
 use super::{candidate, record};
 use crate::conn::Meta;
 use crate::conn::edit::Edit;
-use crate::export::record::{HEADERS, Identity, Record, Ref};
+use crate::export::record::{Carried, HEADERS, Identity, Record, Ref};
 use crate::settings::{self, Settings};
 use crate::sys::process::State;
 use agent_engine::context;
@@ -15,7 +15,6 @@ use std::sync::atomic::Ordering;
 /// The head of a client request is complete (or a connect failed): find the parent, sample.
 pub(crate) fn begin(
     state: &'static State,
-    index: u32,
     record: &'static Record,
     exchange: &Exchange,
     meta: &mut Meta,
@@ -26,32 +25,31 @@ pub(crate) fn begin(
     if settings.is_sdk_export(exchange) {
         state.sdk_active.store(true, Ordering::Relaxed);
     }
-    let carried = settings.extract(exchange);
-    // A request that carries the very context that a server request here came with is passed on by a proxy, or by code
-    // that forwards headers: that server request is its parent, and ours comes in between.
-    let passed_on = carried
-        .map(|c| (c, state.correlation.by_remote_parent(c.span_id)))
-        .filter(|(c, r)| inbound_is(state, *r, c));
-    let present = exchange.text(Field::Traceparent).is_some();
-    let foreign = present && passed_on.is_none() && settings.stands_aside();
-    let parent = match passed_on {
-        Some((_, reference)) => reference,
-        None => candidate(state, at_connect),
-    };
-    let _ = index;
-    let excluded = foreign || settings.excluded_client(exchange);
-    inherit(state, parent, |from| {
-        let inherited = from.map(|from| from.identity.span);
-        let mut identity = identify(state, inherited, false, excluded);
-        if foreign {
-            // An SDK made this request: its context is on the wire and stays there.
-            identity.exported = false;
+    let (carried, parent) = match passed_on(state, settings, exchange) {
+        Some(from) => (Carried::PassedOn, from),
+        None if exchange.text(Field::Traceparent).is_some() => {
+            (Carried::Foreign, candidate(state, at_connect))
         }
+        None => (Carried::No, candidate(state, at_connect)),
+    };
+    let aside = carried == Carried::Foreign && settings.stands_aside();
+    let excluded = aside || settings.excluded(exchange);
+    inherit(state, parent, |from| {
+        let inherited = from.as_ref().map(|from| from.identity.span);
+        let identity = Identity { carried, ..identify(state, inherited, false, excluded) };
         let (tracestate, baggage) =
             from.map_or((&[][..], &[][..]), |from| (from.tracestate, from.baggage));
         // SAFETY: the record is this connection's, whose lock is held, and never opened as a parent.
         unsafe { record.set_context(identity, tracestate, baggage) };
     });
+}
+
+/// The server request here whose own inbound context this outgoing request carries: passed on by a proxy, or by code that
+/// forwards headers. Then that request is its parent, and our span comes in between.
+fn passed_on(state: &'static State, settings: &Settings, exchange: &Exchange) -> Option<Ref> {
+    let carried = settings.extract(exchange)?;
+    let reference = state.correlation.by_remote_parent(carried.span_id);
+    inbound_is(state, reference, &carried).then_some(reference)
 }
 
 struct Parent<'a> {
@@ -97,40 +95,32 @@ fn inbound_is(state: &'static State, reference: Ref, carried: &context::SpanCont
 /// # Safety
 /// The connection's lock is held and `record` is the exchange just begun on it.
 pub(crate) unsafe fn edit(
-    _state: &'static State,
     index: u32,
     record: &'static Record,
     scan: &HeadScan,
     settings: &Settings,
 ) -> Option<Edit> {
+    if scan.signed {
+        return None;
+    }
     // SAFETY: by the caller's promise.
     let (identity, buffer) = unsafe { (record.identity(), record.headers()) };
-    let (at, skip, len) = match scan.traceparent() {
-        _ if scan.signed() => return None,
-        Some(offset) if settings.propagates_context() => {
-            // Carried already. Ours only when it was passed on (see `begin`): then the parent id is replaced in place.
-            // SAFETY: by the caller's promise; `begin` has set the exchange.
-            let exchange = unsafe { record.exchange() };
-            let carried = settings.extract(exchange)?;
-            if carried.trace_id != identity.span.trace_id || identity.parent == identity.span.span_id {
-                return None;
-            }
-            if !identity.span.trace_id_is(carried) || !is_passed_on(&identity) {
-                return None;
-            }
+    let (at, skip, to) = match (identity.carried, scan.traceparent) {
+        (Carried::Foreign, _) => return None,
+        // The parent id is replaced in place: the length stays, and so do tracestate and baggage.
+        (Carried::PassedOn, Some((offset, _))) => {
             let mut value = [0; context::TRACEPARENT_LEN];
             context::format_traceparent(&mut value, &identity.span);
             buffer.get_mut(..value.len())?.copy_from_slice(&value);
             (offset, value.len(), value.len())
         }
-        Some(_) => return None,
-        None if scan.has_traceparent() => return None,
-        None => {
+        (Carried::No, None) if !scan.has_traceparent => {
             // SAFETY: by the caller's promise.
             let (tracestate, baggage) = unsafe { (record.tracestate(), record.baggage()) };
             let len = settings.write_headers(buffer, &identity.span, tracestate, baggage, scan);
             (scan.line_end, 0, len)
         }
+        _ => return None,
     };
-    (len > 0 && len <= HEADERS).then_some(Edit { record: index + 1, at, skip, from: 0, to: len })
+    (0 < to && to <= HEADERS).then_some(Edit { record: index + 1, at, skip, from: 0, to })
 }

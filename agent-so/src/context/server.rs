@@ -2,12 +2,12 @@
 
 use super::{Model, is_open};
 use crate::conn::{Inner, Meta};
-use crate::export::record::{Identity, Record, Ref};
+use crate::export::record::{Carried, Identity, Record, Ref};
 use crate::settings;
 use crate::sys::process::State;
 use crate::sys::thread::{self, SERVES};
 use agent_engine::context::{SpanContext, SpanId};
-use agent_engine::exchange::{Exchange, Field};
+use agent_engine::exchange::Exchange;
 use std::sync::atomic::Ordering;
 
 /// The head of a server request is complete: extract its parent, sample, publish it as a possible parent.
@@ -20,7 +20,7 @@ pub(crate) fn begin(
 ) {
     let settings = settings::get();
     let parent = settings.extract(exchange);
-    let excluded = settings.excluded(exchange.text(Field::Target).unwrap_or_default());
+    let excluded = settings.excluded(exchange);
     let identity = identify(state, parent, true, excluded);
     let (tracestate, baggage) = settings.inherited(exchange, parent.is_some());
     // SAFETY: the record is this connection's, whose lock is held, and not open yet.
@@ -60,6 +60,7 @@ pub(super) fn identify(
         parent: parent.map_or_else(SpanId::default, |p| p.span_id),
         parent_remote: remote && parent.is_some(),
         exported: sampled && !excluded && !state.sdk_active.load(Ordering::Relaxed),
+        carried: Carried::No,
     }
 }
 

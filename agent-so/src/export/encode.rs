@@ -10,7 +10,7 @@ use agent_engine::exchange::Kind;
 use agent_engine::resource::{Facts, Resource, Value};
 use agent_engine::semconv::{self, SpanSink, http};
 use bytes::Bytes;
-use otlp_proto::common::{AnyValue, InstrumentationScope, KeyValue};
+use otlp_proto::common::{AnyValue, ArrayValue, InstrumentationScope, KeyValue, any_value};
 use otlp_proto::trace::{SpanKind, StatusCode};
 use otlp_proto::wire::{RequestEncoder, SpanEncoder, SpanHead, SpanLimits, SpanWriter};
 
@@ -148,12 +148,16 @@ fn http_settings(config: &Config) -> http::Settings {
 }
 
 fn key_value(key: &str, value: &Value) -> KeyValue {
+    let string = |text: &String| any_value::Value::StringValue(text.clone());
+    let any = |value| AnyValue { value: Some(value) };
     let value = match value {
-        Value::String(text) => AnyValue::string(text),
-        Value::Int(number) => AnyValue::int(*number),
-        Value::Strings(texts) => AnyValue::strings(texts),
+        Value::String(text) => string(text),
+        Value::Int(number) => any_value::Value::IntValue(*number),
+        Value::Strings(texts) => any_value::Value::ArrayValue(ArrayValue {
+            values: texts.iter().map(|text| any(string(text))).collect(),
+        }),
     };
-    KeyValue { key: key.to_owned(), value: Some(value), ..Default::default() }
+    KeyValue { key: key.to_owned(), value: Some(any(value)) }
 }
 
 /// Asks the machine what this process is. What cannot be read is left out.

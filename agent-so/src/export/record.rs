@@ -9,7 +9,7 @@ use crate::sys::slab::Slot;
 use agent_engine::context::{SpanContext, SpanId};
 use agent_engine::exchange::Exchange;
 use std::cell::UnsafeCell;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// Longest `tracestate` that is passed on, bytes.
 pub(crate) const TRACESTATE: usize = 1024;
@@ -46,6 +46,21 @@ pub(crate) struct Identity {
     pub(crate) parent_remote: bool,
     /// Whether a span is to be exported (sampled, not excluded, no SDK at work).
     pub(crate) exported: bool,
+    /// What the outgoing request carried already.
+    pub(crate) carried: Carried,
+}
+
+/// The context that an outgoing request carries before ours is put in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Carried {
+    /// None.
+    #[default]
+    No = 0,
+    /// The one that a server request here came with: passed on by a proxy, or by code that forwards headers.
+    PassedOn = 1,
+    /// Another one: somebody else traces this request.
+    Foreign = 2,
 }
 
 /// A record. All-zero bytes are a free one that was never used. The order of the fields keeps what a usual exchange
@@ -55,6 +70,8 @@ pub(crate) struct Record {
     /// generation << 32 | OPEN | CLOSED | pins
     state: AtomicU64,
     link: AtomicU32,
+    /// Tells connections apart: the address of the connection's state.
+    connection: AtomicUsize,
     identity: UnsafeCell<Identity>,
     tracestate_len: UnsafeCell<u16>,
     baggage_len: UnsafeCell<u16>,
@@ -87,8 +104,9 @@ const CLOSED: u64 = 1 << 30;
 const PINS: u64 = CLOSED - 1;
 
 impl Record {
-    /// Begins a use of a record just taken from the slab.
-    pub(crate) fn begin(&self) {
+    /// Begins a use of a record just taken from the slab, for a connection (0: none).
+    pub(crate) fn begin(&self, connection: usize) {
+        self.connection.store(connection, Ordering::Relaxed);
         let generation = (self.state.load(Ordering::Relaxed) >> 32).wrapping_add(1) as u32;
         self.state.store(u64::from(generation) << 32, Ordering::Release);
         // SAFETY: the record was just taken: nobody else refers to it (a stale pin fails on the generation).
@@ -103,6 +121,11 @@ impl Record {
     /// The reference that names this use of the record at `index`.
     pub(crate) fn reference(&self, index: u32) -> Ref {
         Ref::new((self.state.load(Ordering::Relaxed) >> 32) as u32, index)
+    }
+
+    /// The connection that the exchange passes on.
+    pub(crate) fn connection(&self) -> usize {
+        self.connection.load(Ordering::Relaxed)
     }
 
     /// Makes the record a possible parent.
@@ -255,7 +278,7 @@ mod tests {
         let slab = slab();
         let index = slab.take().unwrap();
         let record = slab.get(index).unwrap();
-        record.begin();
+        record.begin(0);
         let reference = record.reference(index);
         assert!(!record.pin_open(reference), "not open yet");
         record.open();
@@ -265,7 +288,7 @@ mod tests {
         assert!(record.unpin(), "the last pin returns it");
         slab.give(index);
         assert_eq!(slab.take(), Some(index));
-        record.begin();
+        record.begin(0);
         record.open();
         assert!(!record.pin_open(reference), "another use");
         assert!(!record.is_open(reference));

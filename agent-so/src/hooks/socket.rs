@@ -2,6 +2,8 @@
 
 use super::{real, refuse_lost, with_state, word};
 use crate::conn::{classify, connect as attempts, detach, observe, table};
+use crate::export;
+use crate::settings;
 use crate::sys::{own_fd, thread};
 use libc::{sockaddr, socklen_t};
 use std::ffi::{c_int, c_void};
@@ -22,7 +24,13 @@ pub unsafe extern "C" fn socket(domain: c_int, kind: c_int, protocol: c_int) -> 
     }
     let stream = kind & 0xf == libc::SOCK_STREAM && classify::is_followed(domain);
     let word = if stream { table::FRESH } else { table::IGNORED };
-    with_state(|state| detach(state, fd, word));
+    with_state(|state| {
+        detach(state, fd, word);
+        if stream {
+            settings::say_warnings();
+            export::poke(state);
+        }
+    });
     fd
 }
 
@@ -64,7 +72,10 @@ fn address_bytes(address: *const sockaddr, len: socklen_t, copy: &mut [u8; 128])
 
 fn accepted(fd: c_int) -> c_int {
     if fd >= 0 {
-        with_state(|state| detach(state, fd, table::FRESH));
+        with_state(|state| {
+            detach(state, fd, table::FRESH);
+            export::poke(state);
+        });
     }
     fd
 }

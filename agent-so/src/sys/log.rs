@@ -11,27 +11,29 @@ use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
 static LEVEL: AtomicU8 = AtomicU8::new(0);
 static FD: AtomicI32 = AtomicI32::new(2);
 
-/// Sets level and descriptor (2 until told otherwise).
-pub(crate) fn set_up(level: LogLevel, file: Option<&std::path::Path>) {
+/// Sets the level. Lines go to standard error until a file is opened.
+pub(crate) fn set_up(level: LogLevel) {
     LEVEL.store(level as u8, Ordering::Relaxed);
-    let Some(path) = file else { return };
-    if level == LogLevel::None {
-        return;
-    }
-    let Ok(path) = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()) else { return };
+}
+
+/// Sends the log to a file from here on.
+pub(crate) fn open_file(path: &std::path::Path) {
+    let Ok(name) = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()) else { return };
     let flags = (libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_CLOEXEC) as usize;
     // SAFETY: the path is NUL-terminated and outlives the call.
     let opened = unsafe {
         raw::call(
             libc::SYS_openat,
-            [libc::AT_FDCWD as usize, path.as_ptr() as usize, flags, 0o600, 0, 0],
+            [libc::AT_FDCWD as usize, name.as_ptr() as usize, flags, 0o600, 0, 0],
         )
     };
     match opened {
         Ok(fd) => FD.store(super::own_fd::lift(fd as i32), Ordering::Relaxed),
-        Err(errno) => {
-            line(LogLevel::Error, format_args!("OTEL_RUN_LOG_FILE {path:?}: cannot be opened (errno {}); logging to standard error", errno.0));
-        }
+        Err(errno) => emit(format_args!(
+            "OTEL_RUN_LOG_FILE={}: cannot be opened (errno {}); logging to standard error",
+            path.display(),
+            errno.0
+        )),
     }
 }
 
@@ -75,7 +77,8 @@ pub(crate) fn text(level: LogLevel, line: &[u8]) {
     }
 }
 
-fn raw_text(text: &[u8]) {
+/// Writes ready-made text whatever the level.
+pub(crate) fn raw_text(text: &[u8]) {
     let fd = FD.load(Ordering::Relaxed);
     if fd == 2 || super::own_fd::is_ours(fd) {
         let _ = raw::write(fd, text);
