@@ -3,5 +3,8 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod context;
 pub mod exchange;
 pub mod protocol;
+pub mod resource;
+pub mod sampler;

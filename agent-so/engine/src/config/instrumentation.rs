@@ -1,0 +1,276 @@
+//! Which protocols are observed on which side: `OTEL_INSTRUMENTATION_<NAME>_ENABLED`.
+//!
+//! The names are those of sides (`HTTP_SERVER`) and, as aliases, of the libraries whose instrumentations users
+//! know from other agents. A library's name speaks for the whole side: the bytes do not tell which library sent them.
+
+use super::env::{Env, boolean};
+use super::vars;
+
+/// One protocol on one side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Instrumentation {
+    /// HTTP requests received.
+    HttpServer,
+    /// HTTP requests sent.
+    HttpClient,
+}
+
+/// A row per [`Instrumentation`], in their order: its own name and the aliases.
+struct Row {
+    name: &'static str,
+    aliases: &'static [&'static str],
+}
+
+const ROWS: [Row; 2] = [
+    Row {
+        name: "HTTP_SERVER",
+        aliases: &[
+            "HTTP",
+            "AIOHTTP_SERVER",
+            "AKKA_HTTP_SERVER",
+            "APACHE",
+            "ASGI",
+            "ASPNETCORE",
+            "BOTTLE",
+            "CHERRYPY",
+            "CODEIGNITER",
+            "CONNECT",
+            "DJANGO",
+            "EXPRESS",
+            "FALCON",
+            "FASTAPI",
+            "FASTIFY",
+            "FLASK",
+            "GRIZZLY",
+            "GUNICORN",
+            "HAPI",
+            "JAVA_HTTP_SERVER",
+            "JAXRS",
+            "JETTY",
+            "KOA",
+            "KTOR_SERVER",
+            "LARAVEL",
+            "NESTJS_CORE",
+            "NETTY",
+            "NGINX",
+            "PHP",
+            "PUMA",
+            "PYRAMID",
+            "RACK",
+            "RAILS",
+            "RESTIFY",
+            "SERVLET",
+            "SINATRA",
+            "SLIM",
+            "SPRING_WEB",
+            "SPRING_WEBFLUX",
+            "SPRING_WEBMVC",
+            "STARLETTE",
+            "SYMFONY",
+            "TOMCAT",
+            "TORNADO",
+            "UNDERTOW",
+            "UVICORN",
+            "VERTX_HTTP_SERVER",
+            "WEBRICK",
+            "WERKZEUG",
+            "WORDPRESS",
+            "WSGI",
+        ],
+    },
+    Row {
+        name: "HTTP_CLIENT",
+        aliases: &[
+            "HTTP",
+            "AIOHTTP_CLIENT",
+            "AKKA_HTTP_CLIENT",
+            "APACHE_HTTPASYNCCLIENT",
+            "APACHE_HTTPCLIENT",
+            "ASYNC_HTTP_CLIENT",
+            "AXIOS",
+            "BOTO",
+            "BOTOCORE",
+            "CURL",
+            "EXCON",
+            "FARADAY",
+            "GOOGLE_HTTP_CLIENT",
+            "GOT",
+            "GUZZLE",
+            "HTTPCLIENT",
+            "HTTPX",
+            "HTTP_URL_CONNECTION",
+            "JAVA_HTTP_CLIENT",
+            "KTOR_CLIENT",
+            "LIBCURL",
+            "NET_HTTP",
+            "NODE_FETCH",
+            "OKHTTP",
+            "REACTOR_NETTY",
+            "REQUESTS",
+            "RESTCLIENT",
+            "TYPHOEUS",
+            "UNDICI",
+            "URLLIB",
+            "URLLIB3",
+            "VERTX_HTTP_CLIENT",
+            "WGET",
+        ],
+    },
+];
+
+/// Which instrumentations are on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Instrumentations([bool; ROWS.len()]);
+
+impl Instrumentations {
+    /// Whether `which` is on.
+    pub fn is_enabled(self, which: Instrumentation) -> bool {
+        self.0[which as usize]
+    }
+
+    /// Whether all are off: then there is nothing to do in this process.
+    pub fn none_enabled(self) -> bool {
+        self.0.iter().all(|on| !on)
+    }
+}
+
+/// The `<NAME>` of `OTEL_INSTRUMENTATION_<NAME>_ENABLED`.
+fn name_of(variable: &[u8]) -> Option<&[u8]> {
+    if variable == vars::COMMON_DEFAULT_ENABLED.name().as_bytes() {
+        return None;
+    }
+    variable
+        .strip_prefix(b"OTEL_INSTRUMENTATION_")?
+        .strip_suffix(b"_ENABLED")
+}
+
+/// What one side was told, from the strongest to the weakest.
+#[derive(Clone, Copy, Default)]
+struct Told {
+    own: Option<bool>,
+    any_alias_off: bool,
+    any_alias_on: bool,
+}
+
+/// Reads the switches. For each side: its own name decides; else any alias that says `false` turns it off; else
+/// any alias that says `true` turns it on; else the common default.
+pub(super) fn from_env(env: &Env) -> Instrumentations {
+    let default = env.flag(vars::COMMON_DEFAULT_ENABLED).unwrap_or(true);
+    let mut told = [Told::default(); ROWS.len()];
+    for (variable, value) in env.entries() {
+        let Some(name) = name_of(variable) else {
+            continue;
+        };
+        let Some(text) = std::str::from_utf8(value).ok().map(str::trim) else {
+            continue;
+        };
+        if text.is_empty() {
+            continue;
+        }
+        let switch = boolean(text);
+        let mut known = false;
+        for (row, told) in ROWS.iter().zip(&mut told) {
+            if row.name.as_bytes() == name {
+                known = true;
+                told.own = told.own.or(switch);
+            } else if row.aliases.iter().any(|alias| alias.as_bytes() == name) {
+                known = true;
+                told.any_alias_off |= switch == Some(false);
+                told.any_alias_on |= switch == Some(true);
+            }
+        }
+        if !known {
+            env.info(
+                variable,
+                value,
+                "no such instrumentation in otel-run",
+                "it has no effect",
+            );
+        } else if switch.is_none() {
+            env.warn_named(
+                variable,
+                value,
+                "neither true nor false",
+                "the variable is ignored",
+            );
+        }
+    }
+    Instrumentations(told.map(|told| match told {
+        Told { own: Some(own), .. } => own,
+        Told {
+            any_alias_off: true,
+            ..
+        } => false,
+        Told {
+            any_alias_on: true, ..
+        } => true,
+        _ => default,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::warning::LogLevel;
+
+    fn read(text: &str) -> (bool, bool, Vec<LogLevel>) {
+        let vars: Vec<(String, &str)> = text
+            .split_whitespace()
+            .map(|pair| pair.split_once('=').unwrap())
+            .map(|(n, v)| (format!("OTEL_INSTRUMENTATION_{n}_ENABLED"), v))
+            .collect();
+        let env = Env::new(vars.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())));
+        let on = from_env(&env);
+        let levels = env.into_warnings().iter().map(|w| w.level).collect();
+        assert_eq!(
+            on.none_enabled(),
+            !on.is_enabled(Instrumentation::HttpServer)
+                && !on.is_enabled(Instrumentation::HttpClient)
+        );
+        (
+            on.is_enabled(Instrumentation::HttpServer),
+            on.is_enabled(Instrumentation::HttpClient),
+            levels,
+        )
+    }
+
+    #[test]
+    fn switches() {
+        let rows: [(&str, bool, bool, &[LogLevel]); 16] = [
+            ("", true, true, &[]),
+            ("COMMON_DEFAULT=false", false, false, &[]),
+            ("COMMON_DEFAULT=no", true, true, &[LogLevel::Warn]),
+            ("HTTP_SERVER=false", false, true, &[]),
+            ("HTTP_CLIENT=FALSE", true, false, &[]),
+            ("HTTP=false", false, false, &[]),
+            ("HTTP=false HTTP_CLIENT=true", false, true, &[]),
+            ("FLASK=false", false, true, &[]),
+            ("REQUESTS=false URLLIB3=true", true, false, &[]),
+            ("FLASK=false HTTP_SERVER=true", true, true, &[]),
+            ("COMMON_DEFAULT=false HTTPX=true", false, true, &[]),
+            ("COMMON_DEFAULT=false HTTP_SERVER=true", true, false, &[]),
+            ("FLASK=0", true, true, &[LogLevel::Warn]),
+            ("JDBC=false", true, true, &[LogLevel::Info]),
+            ("HTTP_SERVER=", true, true, &[]),
+            (
+                "HTTP_SERVER=off HTTP=false",
+                false,
+                false,
+                &[LogLevel::Warn],
+            ),
+        ];
+        for (text, server, client, levels) in rows {
+            assert_eq!(read(text), (server, client, levels.to_vec()), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_name_is_documented() {
+        let doc = include_str!("../../../../docs/configuration.md");
+        for row in &ROWS {
+            for name in row.aliases.iter().chain([&row.name]) {
+                assert!(doc.contains(&format!("`{name}`")), "{name}");
+            }
+        }
+    }
+}
