@@ -108,6 +108,7 @@ impl Config {
     pub fn from_env<'a>(vars: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> (Self, Vec<Warning>) {
         let env = Env::new(vars);
         let config = Self::read(&env);
+        unknown(&env);
         (config, env.into_warnings())
     }
 
@@ -137,6 +138,23 @@ impl Config {
                 )
                 .unwrap_or_default(),
             exit_flush_timeout: exit_flush_timeout(env),
+        }
+    }
+}
+
+impl Default for Config {
+    /// What an empty environment gives.
+    fn default() -> Self {
+        Self::read(&Env::new(std::iter::empty()))
+    }
+}
+
+/// Our own prefix has a closed set of names: others are probably misspelt.
+fn unknown(env: &Env) {
+    for (name, value) in env.entries() {
+        let known = vars::ALL.iter().any(|var| var.name().as_bytes() == name);
+        if name.starts_with(b"OTEL_RUN_") && !known {
+            env.info(name, value, "no such variable", "it has no effect");
         }
     }
 }

@@ -96,7 +96,8 @@ mod tests {
 
     #[test]
     fn attribute_lists() {
-        let rows: [(&str, Option<&[(&str, &str)]>); 10] = [
+        type Row<'a> = (&'a str, Option<&'a [(&'a str, &'a str)]>);
+        let rows: [Row; 10] = [
             ("", Some(&[])),
             ("a=1,b=2", Some(&[("a", "1"), ("b", "2")])),
             (" a = 1 ,, b=2,", Some(&[("a", "1"), ("b", "2")])),

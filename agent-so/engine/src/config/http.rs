@@ -2,7 +2,6 @@
 
 use super::env::Env;
 use super::glob;
-use super::otlp::is_token;
 use super::vars::{self, Var};
 use std::borrow::Cow;
 
@@ -164,21 +163,27 @@ fn captured(env: &Env, vars: &[Var], masks: &[String]) -> Vec<CapturedName> {
     for &var in vars {
         for item in env.list(var).unwrap_or_default() {
             let name = item.to_ascii_lowercase();
-            // A star is a token character too, but in this variable it is part of a regular expression.
-            if name.contains('*') || !name.bytes().all(is_token) {
+            if list.iter().any(|other| other.name == name) {
+                continue;
+            }
+            // Header names have more characters, but here these are part of a regular expression.
+            if !name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+            {
                 let why = format!("\"{item}\" is not a header name, patterns are not supported");
                 env.warn(var, why, "that item is left out");
-            } else if list.iter().any(|other| other.name == name) {
-            } else if list.len() >= CAPTURE_LIST_MAX {
+                continue;
+            }
+            if list.len() >= CAPTURE_LIST_MAX {
                 let why = format!("more than {CAPTURE_LIST_MAX} headers");
                 env.warn(var, why, "the first ones are used");
                 break;
-            } else {
-                let masked = masks
-                    .iter()
-                    .any(|mask| glob::matches(mask.as_bytes(), name.as_bytes()));
-                list.push(CapturedName { name, masked });
             }
+            let masked = masks
+                .iter()
+                .any(|mask| glob::matches(mask.as_bytes(), name.as_bytes()));
+            list.push(CapturedName { name, masked });
         }
     }
     list
@@ -252,7 +257,7 @@ mod tests {
         let (config, lines) = read(&[
             (
                 "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST",
-                "X-Id, Cookie,x-id,X-.*",
+                "X-Id, Cookie,x-id,X-.*,a|b",
             ),
             (
                 "OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_REQUEST_HEADERS",
@@ -278,7 +283,7 @@ mod tests {
         assert_eq!(shown(&config.headers.server_response), ["set-cookie!"]);
         assert_eq!(shown(&config.headers.client_request), ["a"]);
         assert_eq!(shown(&config.headers.client_response), ["b"]);
-        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert_eq!(lines.len(), 2, "{lines:?}");
         let many: Vec<String> = (0..70).map(|i| format!("h{i}")).collect();
         let (config, lines) = read(&[(vars::HEADERS_CLIENT_REQUEST.name(), &many.join(","))]);
         assert_eq!(

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Limit of one export unless configured.
-pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Where spans go over HTTP unless configured.
 const DEFAULT_HTTP: &str = "http://localhost:4318/v1/traces";
 /// Where spans go over gRPC unless configured.
@@ -259,7 +259,7 @@ fn header(item: &str, protocol: Protocol) -> Result<(String, String), &'static s
 }
 
 /// Characters of a header name (RFC 9110 token).
-pub(super) fn is_token(byte: u8) -> bool {
+fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 

@@ -87,7 +87,8 @@ mod tests {
 
     fn ask(exe: &str, line: &str, include: &str, exclude: &str) -> bool {
         let list = |text: &str| text.split_whitespace().map(str::to_owned).collect();
-        let filter = ProcessFilter {
+        let mut config = config(&[]);
+        config.processes = ProcessFilter {
             include: list(include),
             exclude: list(exclude),
         };

@@ -82,6 +82,12 @@ const MARKERS: [Marker; 14] = [
         "opentelemetry/instrumentation/auto_instrumentation",
         PYTHON,
     ),
+    marker(
+        Some(Interpreter::PyPy),
+        "PYTHONPATH",
+        "opentelemetry/instrumentation/auto_instrumentation",
+        PYTHON,
+    ),
     marker(Some(Interpreter::Ruby), "RUBYOPT", "opentelemetry", RUBY),
     // A .NET program may be its own executable (apphost).
     marker(
@@ -108,12 +114,6 @@ const MARKERS: [Marker; 14] = [
         "OTEL_PHP_AUTOLOAD_ENABLED",
         "true",
         "OpenTelemetry PHP",
-    ),
-    marker(
-        Some(Interpreter::PyPy),
-        "PYTHONPATH",
-        "opentelemetry/instrumentation/auto_instrumentation",
-        PYTHON,
     ),
 ];
 
@@ -194,6 +194,18 @@ fn contains(value: &[u8], text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_variable_is_documented() {
+        let doc = include_str!("../../../../docs/configuration.md");
+        let names = MARKERS
+            .iter()
+            .map(|m| m.variable)
+            .chain(OFF.iter().map(|(name, _)| *name));
+        for name in names {
+            assert!(doc.contains(&format!("`{name}`")), "{name}");
+        }
+    }
 
     #[test]
     fn markers() {

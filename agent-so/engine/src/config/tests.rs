@@ -18,6 +18,7 @@ fn every_variable_that_is_read_is_documented() {
 fn an_empty_environment_gives_the_documented_defaults() {
     let (config, warnings) = read(&[("PATH", "/bin"), ("OTELX", "1")]);
     assert_eq!(warnings, []);
+    assert_eq!(config, Config::default());
     assert!(!config.disabled);
     assert_eq!(
         (config.service_name, config.resource_attributes),
@@ -91,6 +92,17 @@ fn a_wrong_value_is_one_line_and_the_default() {
         (config.exit_flush_timeout, warnings.len()),
         (EXIT_FLUSH_LIMIT, 1)
     );
+}
+
+#[test]
+fn a_misspelt_name_is_mentioned_for_those_who_ask() {
+    let (config, warnings) = read(&[
+        ("OTEL_RUN_INCLUDES", "x"),
+        ("OTEL_METRICS_EXPORTER", "otlp"),
+    ]);
+    assert_eq!(config, Config::default());
+    assert_eq!(warnings.len(), 1);
+    assert_eq!(warnings[0].level, LogLevel::Info);
 }
 
 #[test]

@@ -3,6 +3,10 @@
 //! Works on slices of the command line, allocates nothing, and follows each interpreter's own rules for options
 //! as far as needed to tell an option's value from the program.
 
+mod syntax;
+
+use syntax::syntax;
+
 /// An interpreter or virtual machine whose command line names the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
@@ -27,193 +31,6 @@ pub struct Program<'a> {
     /// The interpreter, if the executable is one.
     pub interpreter: Option<Interpreter>,
 }
-
-/// The options of an interpreter that matter here.
-struct Syntax {
-    /// Letters whose value is program text: there is no script then.
-    code: &'static [u8],
-    /// Letters whose value is a module name.
-    module: &'static [u8],
-    /// Letters whose value is the script.
-    script: &'static [u8],
-    /// Letters that have a value: the rest of the word, or the next word.
-    value: &'static [u8],
-    /// Letters that take the rest of the word and never the next.
-    rest: &'static [u8],
-    /// Whole words that are code, module, script; and those that have a value in the next word.
-    word_code: &'static [&'static str],
-    word_module: &'static [&'static str],
-    word_script: &'static [&'static str],
-    word_value: &'static [&'static str],
-    /// Whether one dash begins a cluster of letters (else a whole word, as for `java`).
-    letters: bool,
-    /// First words that are commands of the interpreter and are followed by the script.
-    commands: &'static [&'static str],
-}
-
-const PYTHON: Syntax = Syntax {
-    code: b"c",
-    module: b"m",
-    value: b"WXQ",
-    word_value: &["--check-hash-based-pycs"],
-    letters: true,
-    ..EMPTY
-};
-const NODE: Syntax = Syntax {
-    code: b"ep",
-    value: b"rC",
-    word_code: &["--eval", "--print", "-pe"],
-    word_value: &[
-        "--require",
-        "--import",
-        "--loader",
-        "--experimental-loader",
-        "--conditions",
-        "--env-file",
-        "--env-file-if-exists",
-        "--title",
-        "--inspect-port",
-        "--debug-port",
-        "--icu-data-dir",
-        "--openssl-config",
-        "--max-http-header-size",
-        "--unhandled-rejections",
-        "--diagnostic-dir",
-        "--redirect-warnings",
-        "--trace-event-categories",
-        "--input-type",
-        "--experimental-default-type",
-        "--dns-result-order",
-        "--watch-path",
-        "--disable-warning",
-        "--tls-cipher-list",
-        "--cpu-prof-dir",
-        "--heap-prof-dir",
-        "--report-dir",
-        "--allow-fs-read",
-        "--allow-fs-write",
-        "--network-family-autoselection-attempt-timeout",
-    ],
-    letters: true,
-    commands: &["inspect"],
-    ..EMPTY
-};
-const JAVA: Syntax = Syntax {
-    word_script: &["-jar"],
-    word_module: &["-m", "--module"],
-    word_value: &[
-        "-cp",
-        "-classpath",
-        "--class-path",
-        "-p",
-        "--module-path",
-        "--upgrade-module-path",
-        "--add-modules",
-        "--add-exports",
-        "--add-opens",
-        "--add-reads",
-        "--limit-modules",
-        "--patch-module",
-        "--enable-native-access",
-        "--source",
-    ],
-    ..EMPTY
-};
-const RUBY: Syntax = Syntax {
-    code: b"e",
-    value: b"rICE",
-    rest: b"xWKTFi0",
-    word_value: &[
-        "--encoding",
-        "--external-encoding",
-        "--internal-encoding",
-        "--enable",
-        "--disable",
-    ],
-    letters: true,
-    ..EMPTY
-};
-const PHP: Syntax = Syntax {
-    code: b"rBRE",
-    script: b"fF",
-    value: b"cdStzg",
-    word_code: &["--run"],
-    word_script: &["--file"],
-    word_value: &[
-        "--server",
-        "--docroot",
-        "--define",
-        "--php-ini",
-        "--zend-extension",
-    ],
-    letters: true,
-    ..EMPTY
-};
-const PERL: Syntax = Syntax {
-    code: b"eE",
-    value: b"I",
-    rest: b"MmFiCDx0lV",
-    letters: true,
-    ..EMPTY
-};
-const BUN: Syntax = Syntax {
-    code: b"ep",
-    value: b"rcd",
-    word_code: &["--eval", "--print"],
-    word_value: &[
-        "--preload",
-        "--require",
-        "--import",
-        "--config",
-        "--cwd",
-        "--env-file",
-        "--define",
-        "--port",
-    ],
-    letters: true,
-    commands: &["run"],
-    ..EMPTY
-};
-const DENO: Syntax = Syntax {
-    value: b"c",
-    word_value: &[
-        "--config",
-        "--import-map",
-        "--cert",
-        "--port",
-        "--host",
-        "--location",
-        "--seed",
-    ],
-    letters: true,
-    commands: &["run", "serve"],
-    ..EMPTY
-};
-const DOTNET: Syntax = Syntax {
-    word_value: &[
-        "--depsfile",
-        "--runtimeconfig",
-        "--additionalprobingpath",
-        "--additional-deps",
-        "--fx-version",
-        "--roll-forward",
-    ],
-    commands: &["exec"],
-    ..EMPTY
-};
-const EMPTY: Syntax = Syntax {
-    code: b"",
-    module: b"",
-    script: b"",
-    value: b"",
-    rest: b"",
-    word_code: &[],
-    word_module: &[],
-    word_script: &[],
-    word_value: &[],
-    letters: false,
-    commands: &[],
-};
 
 impl Interpreter {
     /// The interpreter with this executable: `python3.11` and `php8.2` as well as `python` and `php`.
@@ -254,20 +71,6 @@ impl Interpreter {
             Self::Dotnet => ".NET",
         }
     }
-
-    fn syntax(self) -> &'static Syntax {
-        match self {
-            Self::Python | Self::PyPy => &PYTHON,
-            Self::Node => &NODE,
-            Self::Java => &JAVA,
-            Self::Ruby => &RUBY,
-            Self::Php => &PHP,
-            Self::Perl => &PERL,
-            Self::Bun => &BUN,
-            Self::Deno => &DENO,
-            Self::Dotnet => &DOTNET,
-        }
-    }
 }
 
 /// The program behind executable and command line (`argv[0]` included, as it was at start: later it may be a process
@@ -301,7 +104,7 @@ fn target<'a>(
     interpreter: Interpreter,
     mut words: impl Iterator<Item = &'a [u8]>,
 ) -> Option<&'a [u8]> {
-    let syntax = interpreter.syntax();
+    let syntax = syntax(interpreter);
     let has = |list: &[&str], word: &[u8]| list.iter().any(|item| item.as_bytes() == word);
     let mut command_allowed = true;
     loop {
