@@ -55,7 +55,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: 100000, failure_persistence: None, ..Default::default() })]
 
     /// The recorder checks the rest: a head before each end, a method, a target and a version in each, one call
     /// of each, nothing left open.
