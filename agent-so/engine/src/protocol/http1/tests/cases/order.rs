@@ -65,6 +65,17 @@ pub(super) fn order() -> Vec<Case> {
             vec!["POST /p 417 ok 0/0 10-20"],
         ),
         (
+            "refused when the body was on its way",
+            vec![
+                o("POST /p HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\na"),
+                i("HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n"),
+                o("b"),
+                o(GET),
+                i(EMPTY),
+            ],
+            vec!["POST /p 417 ok 1/0 10-20", "GET /a 200 ok 0/0 40-50"],
+        ),
+        (
             "answered before the request body was whole",
             vec![
                 i("POST /p HTTP/1.1\r\nContent-Length: 6\r\n\r\nab"),
