@@ -21,16 +21,6 @@ pub enum Direction {
     Out,
 }
 
-impl Direction {
-    /// The other direction.
-    pub fn opposite(self) -> Self {
-        match self {
-            Direction::In => Direction::Out,
-            Direction::Out => Direction::In,
-        }
-    }
-}
-
 /// How one direction of a stream ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -196,21 +186,20 @@ impl Stream {
     }
 
     fn detect(&mut self, dir: Direction, bytes: &[u8], now_ns: u64, host: &mut impl Host) {
-        let kept = self.detector.keep(dir, bytes, now_ns);
+        let before = self.detector.kept(dir);
+        self.detector.keep(dir, bytes, now_ns);
         match self.detector.probe() {
             Probe::More => {}
             Probe::No => self.stage = Stage::Opaque,
             Probe::Yes(kind) => {
                 self.stage = Stage::Http1;
                 self.http1.start(kind);
-                // Only the bytes of the request itself can have decided this.
-                let (prefix, first_ns) = self.detector.request(dir);
-                self.http1.feed(dir, prefix, first_ns, host);
-                self.http1.feed(dir, &bytes[kept..], now_ns, host);
-                let dir = dir.opposite();
-                if let Some((prefix, first_ns)) = self.detector.response(dir) {
-                    self.http1.feed(dir, prefix, first_ns, host);
-                }
+                // Only the bytes of the request itself can have decided this. What the other direction has said
+                // before is no answer to it: it belongs to something that was not seen from its start, as on a
+                // connection that was handed over.
+                let (prefix, first_ns) = self.detector.prefix(dir);
+                self.http1.feed(dir, &prefix[..before], first_ns, host);
+                self.http1.feed(dir, bytes, now_ns, host);
             }
         }
     }

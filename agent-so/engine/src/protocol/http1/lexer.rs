@@ -177,20 +177,31 @@ impl Lexer {
     /// False for bytes that no name has. All others are let through: servers are lenient in different ways, and
     /// a name that is not a token is simply none of those looked for.
     fn push_name(&mut self, part: &[u8]) -> bool {
-        if part.iter().fold(false, |bad, &b| {
-            bad | (b < b' ' && b != b'\t' && b != b'\r') | (b == 0x7f)
-        }) {
-            return false;
-        }
         let len = usize::from(self.name_len);
-        match self.name.get_mut(len..len + part.len()) {
-            Some(room) => {
-                room.copy_from_slice(part);
-                room.make_ascii_lowercase();
-                self.name_len += part.len() as u8;
-            }
-            None => self.name_len = NAME_MAX as u8 + 1,
+        let Some(room) = self.name.get_mut(len..len + part.len()) else {
+            self.name_len = NAME_MAX as u8 + 1;
+            return !part.iter().any(|&b| FOLDED[usize::from(b)] == 0);
+        };
+        let mut good = true;
+        for (slot, &byte) in room.iter_mut().zip(part) {
+            *slot = FOLDED[usize::from(byte)];
+            good &= *slot != 0;
         }
-        true
+        self.name_len += part.len() as u8;
+        good
     }
 }
+
+/// Lower case of every byte, zero for those that no name has.
+static FOLDED: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        if b >= b' ' && b != 0x7f || b == b'\t' || b == b'\r' {
+            table[byte] = b.to_ascii_lowercase();
+        }
+        byte += 1;
+    }
+    table
+};
