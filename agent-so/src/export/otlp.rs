@@ -259,6 +259,8 @@ impl Client {
                 Ok(result) => result,
                 Err(_) => {
                     self.link = None;
+                    // Aborted tasks end when they are next run, which is now or at the next export.
+                    tokio::task::yield_now().await;
                     let detail = format!("no answer in time from {}", self.dialer.target.authority);
                     return Ok(Verdict::Retry {
                         after: None,
