@@ -21,18 +21,23 @@ pub(super) fn http(
     spans: u64,
     now: SystemTime,
 ) -> Verdict {
-    let protobuf = content_type(headers).is_none_or(|t| t == "application/x-protobuf");
+    let media_type = content_type(headers);
+    let protobuf = media_type
+        .as_deref()
+        .is_none_or(|t| t == "application/x-protobuf");
     if status.is_success() {
         let response = protobuf
             .then(|| ExportTraceServiceResponse::decode(body).ok())
             .flatten();
-        return Verdict::Sent(match response {
-            Some(response) => sent(&response, spans),
-            // A success all the same, but the endpoint is probably not an OTLP receiver: worth a line.
-            None => Sent {
+        return Verdict::Sent(match (response, media_type.as_deref()) {
+            (Some(response), _) => sent(&response, spans),
+            // A success all the same, but a page rather than a receiver has answered: worth a line.
+            (None, None | Some("text/html")) => Sent {
                 rejected: 0,
                 message: format!("HTTP {status}, but not an OTLP answer"),
             },
+            // Some receivers answer in JSON or plain text, whatever they were asked in.
+            (None, Some(_)) => Sent::default(),
         });
     }
     let mut detail = format!("HTTP {status}");

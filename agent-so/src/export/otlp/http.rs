@@ -5,11 +5,9 @@ use super::endpoint::Target;
 use super::link::{LinkError, MAX_RESPONSE};
 use super::retry::Verdict;
 use bytes::Bytes;
-use flate2::{Compression, GzBuilder};
 use http::{HeaderMap, Method, Request, Uri};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1::SendRequest;
-use std::io::{self, Write};
 use std::time::SystemTime;
 use tonic::body::Body;
 
@@ -45,13 +43,4 @@ pub(super) async fn exchange(
         spans,
         SystemTime::now(),
     ))
-}
-
-/// The body in gzip. The fastest level: attribute keys repeat from span to span, so that it already
-/// shrinks a batch several times, and the time is taken from the program.
-pub(super) fn gzip(body: &[u8]) -> io::Result<Bytes> {
-    let room = Vec::with_capacity(body.len() / 4);
-    let mut encoder = GzBuilder::new().write(room, Compression::fast());
-    encoder.write_all(body)?;
-    encoder.finish().map(Bytes::from)
 }

@@ -216,6 +216,37 @@ fn a_stalled_receiver_costs_no_more_than_the_deadline() {
 }
 
 #[test]
+fn a_request_that_stalled_is_let_go() {
+    for protocol in [Protocol::HttpProtobuf, Protocol::Grpc] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let mut exporter = exporter(&config(protocol, endpoint));
+        let large: bytes::Bytes = vec![0; 48 << 20].into();
+        let deadline = Instant::now() + Duration::from_millis(300);
+        let outcome = exporter.export(large.clone(), 3, Some(deadline), &|| false);
+        assert_eq!(failure(outcome).0, Cause::Exhausted);
+        assert!(large.is_unique(), "no task holds on to the body");
+        let (mut stream, _) = listener.accept().unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .unwrap();
+        let mut buffer = vec![0; 1 << 20];
+        // Ends by the end of the stream or a reset, not by the timeout.
+        let end = loop {
+            match stream.read(&mut buffer) {
+                Ok(0) => break None,
+                Ok(_) => {}
+                Err(error) => break Some(error.kind()),
+            }
+        };
+        assert!(
+            matches!(end, None | Some(std::io::ErrorKind::ConnectionReset)),
+            "{end:?}"
+        );
+    }
+}
+
+#[test]
 fn nobody_there() {
     let port = TcpListener::bind("127.0.0.1:0")
         .unwrap()

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, sink};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
@@ -106,9 +106,14 @@ impl Server {
                     tokio::task::spawn_local(async move {
                         let io: Box<dyn Io> = match tls {
                             None => Box::new(stream),
-                            Some(tls) => match tls.accept(stream).await {
+                            Some(tls) => match tls.accept(stream).into_fallible().await {
                                 Ok(stream) => Box::new(stream),
-                                Err(_) => return,
+                                Err((_, mut stream)) => {
+                                    // Closing with bytes unread would reset the connection and could
+                                    // take the alert along that the test wants to see.
+                                    let _ = tokio::io::copy(&mut stream, &mut sink()).await;
+                                    return;
+                                }
                             },
                         };
                         connection(TokioIo::new(io), log).await;

@@ -107,6 +107,8 @@ fn http_bodies_are_read_defensively() {
             .count()
             < 300
     );
+    let json = [("content-type", "application/json")];
+    assert_eq!(http(200, &json, b"{}"), Verdict::Sent(Sent::default()));
     match http(200, &html, b"<html>welcome") {
         Verdict::Sent(Sent {
             rejected: 0,
