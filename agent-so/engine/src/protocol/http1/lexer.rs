@@ -1,6 +1,6 @@
 //! Field lines (RFC 9112 section 5) cut into names and values, whatever the pieces they arrive in.
 
-use memchr::{memchr, memchr2};
+use memchr::memchr;
 
 /// Longest field name told, bytes; a longer one is followed as an unnamed field.
 pub(super) const NAME_MAX: usize = 48;
@@ -99,20 +99,20 @@ impl Lexer {
                 At::BlankCr if byte == b'\n' => return (used + 1, Piece::End),
                 At::BlankCr => return (used, Piece::Bad),
                 At::Name => {
-                    let end = memchr2(b':', b'\n', rest);
-                    let part = &rest[..end.unwrap_or(rest.len())];
-                    if !self.push_name(part) {
-                        return (used, Piece::Bad);
-                    }
-                    used += part.len() + usize::from(end.is_some());
-                    match end.map(|end| rest[end]) {
+                    let n = self.push_name(rest);
+                    used += n;
+                    match rest.get(n) {
+                        None => {}
                         Some(b':') => {
                             self.at = At::Skip;
-                            return (used, Piece::Name);
+                            return (used + 1, Piece::Name);
                         }
                         // A line without a colon is nothing; servers differ in whether they mind.
-                        Some(_) => self.at = At::LineStart,
-                        None => {}
+                        Some(b'\n') => {
+                            used += 1;
+                            self.at = At::LineStart;
+                        }
+                        Some(_) => return (used, Piece::Bad),
                     }
                 }
                 At::Skip => match memchr(b'\n', rest) {
@@ -174,31 +174,37 @@ impl Lexer {
         (line.len() + usize::from(end.is_some()), value)
     }
 
-    /// False for bytes that no name has. All others are let through: servers are lenient in different ways, and
-    /// a name that is not a token is simply none of those looked for.
-    fn push_name(&mut self, part: &[u8]) -> bool {
-        let len = usize::from(self.name_len);
-        let Some(room) = self.name.get_mut(len..len + part.len()) else {
-            self.name_len = NAME_MAX as u8 + 1;
-            return !part.iter().any(|&b| FOLDED[usize::from(b)] == 0);
-        };
-        let mut good = true;
-        for (slot, &byte) in room.iter_mut().zip(part) {
-            *slot = FOLDED[usize::from(byte)];
-            good &= *slot != 0;
+    /// Takes bytes up to the first one that no name has; gives their number. All others are let through: servers are
+    /// lenient in different ways, and a name that is not a token is simply none of those looked for.
+    fn push_name(&mut self, bytes: &[u8]) -> usize {
+        let mut len = usize::from(self.name_len);
+        let mut taken = 0;
+        for &byte in bytes {
+            let folded = FOLDED[usize::from(byte)];
+            if folded == 0 {
+                break;
+            }
+            match self.name.get_mut(len) {
+                Some(slot) => {
+                    *slot = folded;
+                    len += 1;
+                }
+                None => len = NAME_MAX + 1,
+            }
+            taken += 1;
         }
-        self.name_len += part.len() as u8;
-        good
+        self.name_len = len as u8;
+        taken
     }
 }
 
-/// Lower case of every byte, zero for those that no name has.
+/// Lower case of every byte, zero for those that no name has: the colon and control characters.
 static FOLDED: [u8; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;
     while byte < 256 {
         let b = byte as u8;
-        if b >= b' ' && b != 0x7f || b == b'\t' || b == b'\r' {
+        if b >= b' ' && b != b':' && b != 0x7f || b == b'\t' || b == b'\r' {
             table[byte] = b.to_ascii_lowercase();
         }
         byte += 1;
