@@ -197,6 +197,23 @@ fn a_kept_connection_that_died_costs_no_wait() {
 }
 
 #[test]
+fn a_kept_connection_that_was_reset_is_still_ours() {
+    let endpoint = raw(|_, mut stream| {
+        let _ = stream.read(&mut [0; 4096]);
+        stream.write_all(OK).unwrap();
+        // Lets the answer arrive, then closes by a reset.
+        std::thread::sleep(Duration::from_millis(50));
+        let linger = Some(Duration::ZERO);
+        socket2::SockRef::from(&stream).set_linger(linger).unwrap();
+    });
+    let mut exporter = exporter(&config(Protocol::HttpProtobuf, endpoint));
+    for _ in 0..3 {
+        assert_eq!(export(&mut exporter), sent());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
 fn a_stalled_receiver_costs_no_more_than_the_deadline() {
     let kept = std::sync::Mutex::new(Vec::new());
     let endpoint = raw(move |_, stream| kept.lock().unwrap().push(stream));
