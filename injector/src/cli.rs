@@ -33,20 +33,14 @@ Exit status:
   traced, 127 it is not found, 2 wrong usage. With --console a command that a signal ends, ends
   otel-run by the same signal.";
 
-const CONSOLE_HELP: &str = "\
-Print finished traces as trees on standard error instead of sending them
-
-otel-run stays as the parent, receives the spans of the command and of all its children, \
-and passes signals and the exit status through.";
-
-/// Run any program with OpenTelemetry traces, without changing it
-///
-/// Loads an agent into the program and its children that sees the requests on their sockets, makes spans of
-/// them, and carries the trace context along.
+/// The whole command line.
 #[derive(Debug, Parser)]
 #[command(
     name = "otel-run",
     version,
+    about = "Run any program with OpenTelemetry traces, without changing it.\n\n\
+        Loads an agent into the program and its children: it sees the requests on their sockets,\n\
+        makes spans of them, and carries the trace context along.",
     after_help = EXAMPLES,
     override_usage = "otel-run [OPTIONS] [--] COMMAND [ARGS]...\n       otel-run doctor [OPTIONS] [--] COMMAND [ARGS]...",
     args_conflicts_with_subcommands = true,
@@ -57,8 +51,8 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) action: Option<Action>,
 
-    #[arg(long, help = CONSOLE_HELP.split('\n').next(), long_help = CONSOLE_HELP,
-          conflicts_with_all = ["endpoint", "protocol"])]
+    /// Print finished traces as trees on standard error instead of sending them
+    #[arg(long, conflicts_with_all = ["endpoint", "protocol"])]
     pub(crate) console: bool,
 
     #[command(flatten)]
@@ -73,8 +67,9 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
     /// Say what will be seen of COMMAND, and what is in the way; runs nothing
-    ///
-    /// Exit status: 0 when COMMAND will be traced, 1 when something blocks that.
+    #[command(
+        after_help = "Exit status: 0 when COMMAND will be traced, 1 when something blocks that."
+    )]
     Doctor {
         #[command(flatten)]
         settings: Settings,
@@ -96,8 +91,8 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "URL", value_parser = parse_endpoint)]
     pub(crate) endpoint: Option<String>,
 
-    /// How to speak to the collector
-    #[arg(long, value_enum)]
+    /// How to speak to the collector: grpc (usually port 4317) or http/protobuf (4318)
+    #[arg(long, value_enum, hide_possible_values = true)]
     pub(crate) protocol: Option<Protocol>,
 
     /// Which traces to record: always_on, always_off, traceidratio=RATIO, or one of these after
@@ -105,18 +100,16 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "SAMPLER[=ARG]", value_parser = parse_sampler)]
     pub(crate) sampler: Option<Sampler>,
 
-    /// The agent's own log, on standard error
-    #[arg(long, value_enum, value_name = "LEVEL")]
+    /// The agent's own log: none, error, warn, info, debug or trace
+    #[arg(long, value_enum, value_name = "LEVEL", hide_possible_values = true)]
     pub(crate) log_level: Option<LogLevel>,
 }
 
 /// OTLP transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Protocol {
-    /// OTLP over gRPC, usually port 4317
     #[value(name = "grpc")]
     Grpc,
-    /// OTLP over HTTP, usually port 4318
     #[value(name = "http/protobuf")]
     HttpProtobuf,
 }

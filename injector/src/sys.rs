@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 /// `SIGPIPE` was ignored when the process started (systemd does so for services). Rust's runtime sets it to
 /// "ignore" before `main` and to "default" in children, so this cannot be asked later.
 static SIGPIPE_IGNORED: AtomicBool = AtomicBool::new(false);
+/// `SIGCHLD` was ignored when the process started; the console catches it.
+static SIGCHLD_IGNORED: AtomicBool = AtomicBool::new(false);
 /// Which of the descriptors 0 to 2 were closed, a bit each. Rust's runtime opens `/dev/null` there.
 static CLOSED_STREAMS: AtomicU8 = AtomicU8::new(0);
 
@@ -20,6 +22,7 @@ static RECORD: extern "C" fn() = record;
 
 extern "C" fn record() {
     SIGPIPE_IGNORED.store(is_ignored(libc::SIGPIPE), Ordering::Relaxed);
+    SIGCHLD_IGNORED.store(is_ignored(libc::SIGCHLD), Ordering::Relaxed);
     let closed = (0..3).filter(|&fd| {
         // SAFETY: F_GETFD only asks; any number is allowed.
         unsafe { libc::fcntl(fd, libc::F_GETFD) == -1 }
@@ -37,14 +40,19 @@ pub(crate) fn is_ignored(signal: libc::c_int) -> bool {
     asked == 0 && action.sa_sigaction == libc::SIG_IGN
 }
 
-/// Makes `command` start with the signal mask, the `SIGPIPE` disposition and the closed streams that this
+/// Makes `command` start with the signal mask, the signal dispositions and the closed streams that this
 /// process was started with.
 pub(crate) fn pass_on_inherited_state(command: &mut Command) {
     let mask = signal_mask();
     let restore = move || {
-        if SIGPIPE_IGNORED.load(Ordering::Relaxed) {
-            // SAFETY: sets a disposition; async-signal-safe (signal-safety(7)).
-            unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+        for (ignored, signal) in [
+            (&SIGPIPE_IGNORED, libc::SIGPIPE),
+            (&SIGCHLD_IGNORED, libc::SIGCHLD),
+        ] {
+            if ignored.load(Ordering::Relaxed) {
+                // SAFETY: sets a disposition; async-signal-safe (signal-safety(7)).
+                unsafe { libc::signal(signal, libc::SIG_IGN) };
+            }
         }
         for fd in 0..3 {
             if CLOSED_STREAMS.load(Ordering::Relaxed) & (1 << fd) != 0 {
