@@ -95,7 +95,7 @@ impl Store {
             self.arrivals += 1;
             Pending {
                 spans: Vec::new(),
-                last: now,
+                complete_at: now,
                 arrival: self.arrivals,
             }
         });
@@ -127,8 +127,8 @@ impl Store {
     /// When [`Store::due`] will next have something, if nothing arrives.
     pub(crate) fn next_due(&self) -> Option<Instant> {
         self.pending
-            .iter()
-            .map(|(trace, pending)| self.complete_at(trace, pending))
+            .values()
+            .map(|pending| pending.complete_at)
             .min()
     }
 
