@@ -167,7 +167,8 @@ const SAMPLERS: [&str; 6] = [
     "parentbased_traceidratio",
 ];
 
-fn parse_sampler(text: &str) -> Result<Sampler, String> {
+/// Reads `NAME[=ARGUMENT]`.
+pub(crate) fn parse_sampler(text: &str) -> Result<Sampler, String> {
     let (name, argument) = match text.split_once('=') {
         Some((name, argument)) => (name, Some(argument)),
         None => (text, None),
