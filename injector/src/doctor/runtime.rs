@@ -104,6 +104,9 @@ pub(crate) fn detect(program: &Path, go: bool, traits: &Traits, libraries: &[Lib
 /// What will be seen, and what not.
 pub(crate) fn findings(runtime: Runtime, traits: &Traits, libraries: &[Library]) -> Vec<Finding> {
     let mut findings = vec![kind(runtime)];
+    if runtime == Runtime::Shell {
+        return findings;
+    }
     if runtime == Runtime::Go {
         findings.push(Finding::attention(
             "Go makes its system calls itself: nothing is seen by this version",

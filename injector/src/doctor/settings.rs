@@ -231,7 +231,8 @@ mod tests {
         const GENERAL: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
         const OWN: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
         const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
-        let table: [(&[(&str, &str)], bool, &str); 8] = [
+        type Pairs<'a> = &'a [(&'a str, &'a str)];
+        let table: [(Pairs, bool, &str); 8] = [
             (&[], false, "http://localhost:4318/v1/traces"),
             (&[(PROTOCOL, "grpc")], true, "http://localhost:4317"),
             (

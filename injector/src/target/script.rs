@@ -134,7 +134,8 @@ mod tests {
     fn lines() {
         let long_name = [b"#!/".as_slice(), &[b'a'; 300]].concat();
         let long_argument = [b"#!/bin/sh ".as_slice(), &[b'a'; 300]].concat();
-        let table: &[(&[u8], Option<(&str, Option<&str>)>)] = &[
+        type Expected<'a> = Option<(&'a str, Option<&'a str>)>;
+        let table: &[(&[u8], Expected)] = &[
             (b"#!/bin/sh\n", Some(("/bin/sh", None))),
             (b"#!/bin/sh", Some(("/bin/sh", None))),
             (b"#! \t/bin/sh  \n", Some(("/bin/sh", None))),
