@@ -1,1 +1,3 @@
 //! `libagent.so`: loaded by `LD_PRELOAD` into any program; see DESIGN.md.
+
+pub mod export;

@@ -6,6 +6,7 @@
 //!
 //! * [`common`], [`resource`], [`trace`], [`collector`], [`google`]: prost messages, named as in the
 //!   `.proto` files.
+//! * [`wire`]: the direct encoder.
 //! * `service` (features `client`, `server`): `TraceService/Export` over tonic.
 #![forbid(unsafe_code)]
 
@@ -16,3 +17,4 @@ pub mod resource;
 #[cfg(any(feature = "client", feature = "server"))]
 pub mod service;
 pub mod trace;
+pub mod wire;
