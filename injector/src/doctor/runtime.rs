@@ -1,0 +1,328 @@
+//! What kind of program it is, and what of it will be seen.
+
+use std::path::Path;
+
+use super::binary::Traits;
+use super::libraries::Library;
+use super::report::Finding;
+
+/// What a program is written in, as far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Runtime {
+    /// `CPython`, `PyPy`.
+    Python,
+    /// Node.js.
+    Node,
+    /// A JVM.
+    Java,
+    /// Ruby.
+    Ruby,
+    /// PHP.
+    Php,
+    /// Perl.
+    Perl,
+    /// Go.
+    Go,
+    /// Rust.
+    Rust,
+    /// A shell, whose children matter.
+    Shell,
+    /// C, C++ and the rest.
+    Native,
+}
+
+/// Names (without path, digits and dots at the end are ignored) that tell the runtime.
+const NAMES: [(&str, Runtime); 19] = [
+    ("python", Runtime::Python),
+    ("pypy", Runtime::Python),
+    ("node", Runtime::Node),
+    ("nodejs", Runtime::Node),
+    ("java", Runtime::Java),
+    ("ruby", Runtime::Ruby),
+    ("php", Runtime::Php),
+    ("php-fpm", Runtime::Php),
+    ("php-cgi", Runtime::Php),
+    ("perl", Runtime::Perl),
+    ("sh", Runtime::Shell),
+    ("bash", Runtime::Shell),
+    ("dash", Runtime::Shell),
+    ("zsh", Runtime::Shell),
+    ("ksh", Runtime::Shell),
+    ("env", Runtime::Shell),
+    ("timeout", Runtime::Shell),
+    ("nice", Runtime::Shell),
+    ("xargs", Runtime::Shell),
+];
+
+/// How TLS is done, as far as the file tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Tls {
+    /// By a shared library that can be interposed.
+    Library(String),
+    /// By OpenSSL inside the executable, with its functions exported.
+    Inside,
+    /// By code without a function that could be watched.
+    Invisible(&'static str),
+    /// None was found.
+    None,
+}
+
+/// Tells the runtime: by what the file exports and asks for, else by its name.
+pub(crate) fn detect(program: &Path, go: bool, traits: &Traits, libraries: &[Library]) -> Runtime {
+    let name = program.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.' || c == '-');
+    if let Some((_, runtime)) = NAMES.iter().find(|(known, _)| *known == name) {
+        return *runtime;
+    }
+    let asks_for = |start: &str| {
+        libraries
+            .iter()
+            .any(|library| library.name.starts_with(start))
+    };
+    let exports = traits.exports;
+    if go {
+        Runtime::Go
+    } else if exports.node || asks_for("libnode.so") {
+        Runtime::Node
+    } else if exports.python || asks_for("libpython") {
+        Runtime::Python
+    } else if asks_for("libjvm.so") || asks_for("libjli.so") {
+        Runtime::Java
+    } else if exports.ruby || asks_for("libruby") {
+        Runtime::Ruby
+    } else if exports.php || asks_for("libphp") {
+        Runtime::Php
+    } else if exports.perl || asks_for("libperl") {
+        Runtime::Perl
+    } else if traits.rust {
+        Runtime::Rust
+    } else {
+        Runtime::Native
+    }
+}
+
+/// What will be seen, and what not.
+pub(crate) fn findings(runtime: Runtime, traits: &Traits, libraries: &[Library]) -> Vec<Finding> {
+    let mut findings = vec![kind(runtime)];
+    if runtime == Runtime::Shell {
+        return findings;
+    }
+    if runtime == Runtime::Go {
+        findings.push(Finding::attention(
+            "Go makes its system calls itself: nothing is seen by this version",
+            "use OpenTelemetry's Go SDK in it",
+        ));
+        return findings;
+    }
+    findings.push(Finding::good(
+        "HTTP/1 without TLS: requests that it serves and sends are seen",
+    ));
+    findings.push(tls(runtime, traits, libraries));
+    if runtime == Runtime::Node {
+        findings.push(Finding::attention(
+            "an event loop: what it serves and what it sends are not always joined in one trace",
+            "a request that carries a trace context is joined; the rest begins traces of its own",
+        ));
+    }
+    findings
+}
+
+fn kind(runtime: Runtime) -> Finding {
+    let name = match runtime {
+        Runtime::Python => "Python",
+        Runtime::Node => "Node.js",
+        Runtime::Java => "Java",
+        Runtime::Ruby => "Ruby",
+        Runtime::Php => "PHP",
+        Runtime::Perl => "Perl",
+        Runtime::Go => "Go",
+        Runtime::Rust => "Rust",
+        Runtime::Native => "a native program",
+        Runtime::Shell => {
+            return Finding::attention(
+                "a shell or wrapper: what it starts is traced too",
+                "run doctor on the program that it starts for what will be seen of that",
+            );
+        }
+    };
+    Finding::good(format!("runtime: {name}"))
+}
+
+fn tls(runtime: Runtime, traits: &Traits, libraries: &[Library]) -> Finding {
+    match tls_of(runtime, traits, libraries) {
+        Tls::Library(library) => Finding::attention(
+            format!("HTTPS: encrypted by {library}; not seen by this version"),
+            "the library can be watched; a later version will",
+        ),
+        Tls::Inside => Finding::attention(
+            "HTTPS: encrypted by the OpenSSL inside the executable; not seen by this version",
+            "its functions are exported, so that a later version can watch them",
+        ),
+        Tls::Invisible(what) => Finding::attention(
+            format!("HTTPS: encrypted by {what}; not visible from outside"),
+            "use plain HTTP behind a proxy that ends TLS, or the language's own OpenTelemetry agent",
+        ),
+        Tls::None => Finding::good("no TLS library is linked; HTTPS, if any, is not seen"),
+    }
+}
+
+fn tls_of(runtime: Runtime, traits: &Traits, libraries: &[Library]) -> Tls {
+    // These load their TLS at run time, where headers cannot tell it.
+    let at_run_time = match runtime {
+        Runtime::Python => Some("libssl (through the _ssl module)"),
+        Runtime::Ruby => Some("libssl (through openssl.so)"),
+        Runtime::Perl => Some("libssl (through Net::SSLeay)"),
+        _ => None,
+    };
+    let starts = [
+        "libssl.so",
+        "libssl-",
+        "libgnutls.so",
+        "libnss3.so",
+        "libmbedtls.so",
+        "libwolfssl.so",
+    ];
+    let linked = libraries
+        .iter()
+        .find(|library| starts.iter().any(|start| library.name.starts_with(start)))
+        .map(|library| library.name.clone());
+    match (runtime, at_run_time, linked) {
+        (Runtime::Java, ..) => Tls::Invisible("Java itself (JSSE)"),
+        (_, Some(library), _) => Tls::Library(library.to_owned()),
+        (_, None, Some(library)) => Tls::Library(library),
+        _ if traits.exports.openssl || traits.exports.gnutls => Tls::Inside,
+        _ if traits.rustls => Tls::Invisible("rustls"),
+        (Runtime::Node, ..) => {
+            Tls::Invisible("Node's own OpenSSL, which this build does not export")
+        }
+        _ => Tls::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::binary::Exports;
+    use super::*;
+
+    fn library(name: &str) -> Library {
+        Library {
+            name: name.to_owned(),
+            path: None,
+        }
+    }
+
+    #[test]
+    fn runtimes() {
+        let plain = Traits::default();
+        let node = Traits {
+            exports: Exports {
+                node: true,
+                openssl: true,
+                ..Exports::default()
+            },
+            ..plain
+        };
+        let rust = Traits {
+            rust: true,
+            rustls: true,
+            ..plain
+        };
+        let table: [(&str, bool, Traits, &[Library], Runtime); 10] = [
+            ("/usr/bin/python3.11", false, plain, &[], Runtime::Python),
+            ("/usr/local/bin/node", false, plain, &[], Runtime::Node),
+            ("/opt/electron", false, node, &[], Runtime::Node),
+            ("/usr/sbin/php-fpm8.2", false, plain, &[], Runtime::Php),
+            ("/usr/bin/perl5.36.0", false, plain, &[], Runtime::Perl),
+            (
+                "/app/uwsgi",
+                false,
+                plain,
+                &[library("libpython3.11.so.1.0")],
+                Runtime::Python,
+            ),
+            ("/app/server", true, rust, &[], Runtime::Go),
+            ("/app/server", false, rust, &[], Runtime::Rust),
+            ("/bin/dash", false, plain, &[], Runtime::Shell),
+            (
+                "/usr/sbin/nginx",
+                false,
+                plain,
+                &[library("libssl.so.3")],
+                Runtime::Native,
+            ),
+        ];
+        for (path, go, traits, libraries, expected) in table {
+            assert_eq!(
+                detect(Path::new(path), go, &traits, libraries),
+                expected,
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn tls_reach() {
+        let plain = Traits::default();
+        let inside = Traits {
+            exports: Exports {
+                openssl: true,
+                ..Exports::default()
+            },
+            ..plain
+        };
+        let rustls = Traits {
+            rust: true,
+            rustls: true,
+            ..plain
+        };
+        let ssl = [library("libc.so.6"), library("libssl.so.3")];
+        let table: [(Runtime, Traits, &[Library], Tls); 8] = [
+            (
+                Runtime::Python,
+                plain,
+                &[],
+                Tls::Library("libssl (through the _ssl module)".to_owned()),
+            ),
+            (Runtime::Node, inside, &[], Tls::Inside),
+            (
+                Runtime::Node,
+                plain,
+                &ssl,
+                Tls::Library("libssl.so.3".to_owned()),
+            ),
+            (
+                Runtime::Java,
+                plain,
+                &ssl,
+                Tls::Invisible("Java itself (JSSE)"),
+            ),
+            (
+                Runtime::Native,
+                plain,
+                &ssl,
+                Tls::Library("libssl.so.3".to_owned()),
+            ),
+            (
+                Runtime::Native,
+                plain,
+                &[library("libgnutls.so.30")],
+                Tls::Library("libgnutls.so.30".to_owned()),
+            ),
+            (Runtime::Rust, rustls, &[], Tls::Invisible("rustls")),
+            (Runtime::Native, plain, &[], Tls::None),
+        ];
+        for (runtime, traits, libraries, expected) in table {
+            assert_eq!(tls_of(runtime, &traits, libraries), expected, "{runtime:?}");
+        }
+    }
+
+    #[test]
+    fn go_is_told_honestly() {
+        let findings = findings(Runtime::Go, &Traits::default(), &[]);
+        assert!(
+            findings
+                .iter()
+                .any(|finding| finding.parts().1.contains("nothing is seen"))
+        );
+    }
+}
