@@ -83,7 +83,7 @@ unsafe impl Sync for Conn {}
 // SAFETY: atomics and plain data, documented as valid when zero; nothing to drop.
 unsafe impl Slot for Conn {
     const PER_CHUNK: u32 = 1024;
-    const MAX: u32 = 1024 * 256;
+    const MAX: u32 = 1024 * 1024;
     fn link(&self) -> &AtomicU32 {
         &self.link
     }

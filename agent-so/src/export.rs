@@ -14,18 +14,18 @@ mod worker;
 
 use crate::settings;
 use crate::sys::process::State;
-use crate::sys::raw;
+use crate::sys::{raw, thread};
 pub(crate) use start::blocked_signals;
 use crossbeam_channel::{Receiver, Sender};
 use record::Record;
-use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
 /// Way to the exporter. All-zero bytes: nothing was ever handed over in this process.
 #[repr(C)]
 pub(crate) struct Queue {
     channel: AtomicPtr<Channel>,
-    /// 0: not tried; 1: somebody sets the channel up.
-    making: AtomicU32,
+    /// Identity of the thread that sets the channel up.
+    maker: AtomicUsize,
     /// See [`start`].
     pub(super) thread: AtomicU32,
     /// 1 while the exporter sleeps until it is woken, 2 while it naps with a batch at hand.
@@ -41,6 +41,8 @@ pub(super) struct Channel {
     pub(super) receiver: Receiver<u32>,
 }
 
+/// Turns given away while another thread sets the channel up.
+const MAKING_YIELDS: u32 = 10_000;
 /// The exporter sleeps until something is handed over.
 const ASLEEP: u32 = 1;
 /// The exporter naps: it has a batch at hand and wakes by itself.
@@ -108,24 +110,40 @@ pub(crate) fn unpin(state: &'static State, index: u32, record: &Record) {
 /// The channel; made at first use, on the agent's own heap.
 fn channel(state: &'static State) -> Option<&'static Channel> {
     let queue = &state.queue;
-    let mut at = queue.channel.load(Ordering::Acquire);
-    if at.is_null() {
-        if queue.making.swap(1, Ordering::AcqRel) != 0 {
-            // Somebody is at it, perhaps the very code that a signal handler (this) interrupted.
-            return None;
-        }
-        let (sender, receiver) =
-            crossbeam_channel::bounded(settings::get().config.batch.max_queue_size);
-        at = Box::into_raw(Box::new(Channel { sender, receiver }));
-        queue.channel.store(at, Ordering::Release);
+    if queue.channel.load(Ordering::Acquire).is_null() {
+        make(queue);
     }
-    // SAFETY: made above or by an earlier call in this process (the pointer is wiped on fork), never dropped.
-    Some(unsafe { &*at })
+    existing(state)
+}
+
+/// Makes the channel, or waits for the thread that does. If that thread is this one (a signal handler interrupted it),
+/// nothing can be handed over now.
+#[cold]
+fn make(queue: &Queue) {
+    let me = thread::identity();
+    match queue.maker.compare_exchange(0, me, Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) => {
+            let size = settings::get().config.batch.max_queue_size;
+            let (sender, receiver) = crossbeam_channel::bounded(size);
+            let made = Box::into_raw(Box::new(Channel { sender, receiver }));
+            queue.channel.store(made, Ordering::Release);
+        }
+        Err(maker) if maker == me => {}
+        Err(_) => {
+            for _ in 0..MAKING_YIELDS {
+                if !queue.channel.load(Ordering::Acquire).is_null() {
+                    break;
+                }
+                // SAFETY: sched_yield takes no arguments.
+                unsafe { raw::syscall6(libc::SYS_sched_yield, [0; 6]) };
+            }
+        }
+    }
 }
 
 /// The channel if anything was ever handed over.
 pub(super) fn existing(state: &'static State) -> Option<&'static Channel> {
     let at = state.queue.channel.load(Ordering::Acquire);
-    // SAFETY: as in `channel`.
+    // SAFETY: null, or made by `make` in this process (the pointer is wiped on fork) and never dropped.
     unsafe { at.as_ref() }
 }

@@ -5,6 +5,7 @@ use crate::context;
 use crate::export::{self, record::Record};
 use crate::settings;
 use crate::sys::process::State;
+use crate::sys::raw;
 use agent_engine::exchange::{Exchange, Kind};
 use agent_engine::protocol::{ExchangeId, Host};
 use std::sync::atomic::Ordering;
@@ -33,6 +34,10 @@ impl<'a> Scribe<'a> {
 impl Host for Scribe<'_> {
     fn open(&mut self, kind: Kind) -> Option<ExchangeId> {
         if !settings::enabled(kind) || self.state.sdk_active.load(Ordering::Relaxed) {
+            return None;
+        }
+        // A close that no hook saw (fclose) may have made the number a file's, whose bytes only look like a request.
+        if self.fd >= 0 && raw::socket_option(self.fd, libc::SO_TYPE).is_err() {
             return None;
         }
         let Some(index) = self.state.records.take() else {

@@ -92,8 +92,8 @@ unsafe impl Sync for Record {}
 
 // SAFETY: integers, byte arrays and the engine's plain structs (documented as valid when zero); nothing to drop.
 unsafe impl Slot for Record {
-    const PER_CHUNK: u32 = 64;
-    const MAX: u32 = 64 * 256;
+    const PER_CHUNK: u32 = 128;
+    const MAX: u32 = 128 * 1024;
     fn link(&self) -> &AtomicU32 {
         &self.link
     }

@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 /// Most chunks of one slab.
-const CHUNKS: usize = 256;
+const CHUNKS: usize = 1024;
 
 /// A slot type: valid when all its bytes are zero, with room for the free list's link.
 ///
@@ -159,7 +159,7 @@ mod tests {
         slab.give(7);
         assert_eq!(slab.take(), Some(7));
         assert_eq!(slab.take(), None);
-        assert!(slab.get(16 * 256).is_none());
+        assert!(slab.get(16 * 1024).is_none());
     }
 
     #[test]
