@@ -61,6 +61,10 @@ pub(crate) struct Inner {
 pub(crate) struct Meta {
     /// The other end, once asked for.
     pub(crate) peer: Endpoint,
+    /// Which socket this is (`SO_COOKIE`).
+    pub(crate) cookie: u64,
+    /// The descriptor turned out to be another socket's, or a file's.
+    pub(crate) stale: bool,
     /// Whether `peer` was asked for.
     pub(crate) peer_known: bool,
     /// Identity of the thread that read the last request head.
@@ -202,6 +206,7 @@ fn attach(state: &'static State, fd: i32) -> Option<u32> {
     conn.hint.store(0, Ordering::Relaxed);
     if let Some(mut locked) = conn.acquire(YIELDS) {
         *locked = Inner::default();
+        locked.meta.cookie = raw::socket_cookie(fd);
     }
     if state.table.replace(fd, table::FRESH, table::CONN + index) {
         return Some(table::CONN + index);

@@ -5,7 +5,7 @@
 
 use super::edit::{self, Edit, Wire};
 use super::scribe::Scribe;
-use super::{CONNECTING, Conn, EDITING, Inner, SERVER, bury, connect, of};
+use super::{CONNECTING, Conn, EDITING, Inner, SERVER, bury, connect, detach, of, table};
 use crate::context;
 use crate::export;
 use crate::hooks::contain;
@@ -335,7 +335,7 @@ fn feed(
             break;
         }
     }
-    verdict
+    if inner.meta.stale { Verdict::Opaque } else { verdict }
 }
 
 fn ended(
@@ -350,9 +350,16 @@ fn ended(
     inner.stream.ended(direction, how, now, &mut scribe)
 }
 
-/// After a call: a stream from which nothing more is to be learned costs nothing from here on.
+/// After a call: a stream from which nothing more is to be learned costs nothing from here on; one that was
+/// another's is looked at afresh.
 fn settle(state: &'static State, fd: i32, index: u32, conn: &'static Conn, verdict: Verdict) {
-    if verdict == Verdict::Opaque && !conn.hint(EDITING) {
+    if verdict != Verdict::Opaque || conn.hint(EDITING) {
+        return;
+    }
+    let stale = conn.lock(state, fd, index).is_some_and(|locked| locked.meta.stale);
+    if stale {
+        detach(state, fd, table::UNKNOWN);
+    } else {
         bury(state, fd, index, conn);
     }
 }

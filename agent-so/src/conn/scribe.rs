@@ -36,8 +36,9 @@ impl Host for Scribe<'_> {
         if !settings::enabled(kind) || self.state.sdk_active.load(Ordering::Relaxed) {
             return None;
         }
-        // A close that no hook saw (fclose) may have made the number a file's, whose bytes only look like a request.
-        if self.fd >= 0 && raw::socket_option(self.fd, libc::SO_TYPE).is_err() {
+        // A close that no hook saw (fclose) may have made the number a file's or another socket's.
+        if self.fd >= 0 && raw::socket_cookie(self.fd) != self.meta.cookie {
+            self.meta.stale = true;
             return None;
         }
         let Some(index) = self.state.records.take() else {

@@ -30,6 +30,10 @@ fn usable() -> Option<&'static State> {
 /// Has everything finished so far exported; waits at most for the exit budget.
 fn flush(state: &'static State) {
     let Some(channel) = existing(state) else { return };
+    if !state.libc_knows() {
+        // No thread can be started here, so nobody would carry the flush out.
+        return;
+    }
     let queue = &state.queue;
     let budget = settings::get().config.exit_flush_timeout.as_nanos() as u64;
     let deadline = clock::monotonic_ns() + budget;

@@ -6,9 +6,13 @@
 //! (`export::poke`), or for the end of the process.
 
 use super::worker;
+use crate::settings;
+use crate::sys::own_fd;
 use crate::sys::process::State;
-use crate::sys::thread::{self, AGENT};
-use crate::sys::raw;
+use crate::sys::thread::{self, AGENT, SEPARATE};
+use crate::sys::{log, raw};
+use agent_engine::config::LogLevel;
+use agent_engine::config::exporter::Exporter;
 use std::ffi::c_void;
 use std::sync::atomic::Ordering;
 
@@ -48,6 +52,10 @@ fn change_mask(new: Option<u64>) -> u64 {
 
 /// Starts the thread if it does not run.
 pub(super) fn now(state: &'static State) {
+    if !state.libc_knows() {
+        // Forked behind libc's back: its locks may be held by threads that do not exist here.
+        return;
+    }
     if state.queue.thread.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed).is_err() {
         return;
     }
@@ -81,6 +89,8 @@ fn spawn(state: &'static State) -> bool {
 
 extern "C" fn enter(argument: *mut c_void) -> *mut c_void {
     thread::current().set(AGENT);
+    let config = &settings::get().config;
+    own_fd::separate(config.exporter == Exporter::Console || config.log.level > LogLevel::Off);
     // SAFETY: a NUL-terminated name of at most 15 characters.
     let _ = unsafe {
         raw::call(
@@ -92,6 +102,13 @@ extern "C" fn enter(argument: *mut c_void) -> *mut c_void {
     let state = unsafe { &*argument.cast::<State>() };
     // Of this copy of the standard library only: a panic in here must not write to the program's standard error.
     std::panic::set_hook(Box::new(|_| {}));
+    // A table of its own has no log file yet; one that is shared has.
+    if let Some(file) = config.log.file.as_deref()
+        && thread::current().has(SEPARATE)
+        && config.log.level > LogLevel::Off
+    {
+        log::open_file(file);
+    }
     worker::run(state);
     std::ptr::null_mut()
 }

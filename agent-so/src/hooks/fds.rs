@@ -25,7 +25,8 @@ pub unsafe extern "C" fn close(fd: c_int) -> c_int {
 
 fn forget(fd: c_int) {
     if thread::current().has(thread::AGENT) {
-        if own_fd::is_ours(fd)
+        if !thread::current().has(thread::SEPARATE)
+            && own_fd::is_ours(fd)
             && let Some(state) = crate::sys::process::peek()
         {
             state.table.set(fd, table::UNKNOWN);
@@ -78,7 +79,7 @@ fn duplicated(old: c_int, new: c_int) -> c_int {
         return new;
     }
     if thread::current().has(thread::AGENT) {
-        return if own_fd::is_ours(old) { own_fd::lift(new) } else { new };
+        return own_fd::lift(new);
     }
     with_state(|state| share(state, old, new));
     new

@@ -241,7 +241,8 @@ pub unsafe extern "C" fn sendmsg(fd: c_int, given: *const msghdr, flags: c_int) 
     unsafe { observe::write(fd, word, program, send, plain) }
 }
 
-/// Hook of `sendmmsg`: observed, never rewritten (no HTTP client writes a request this way).
+/// Hook of `sendmmsg`. The kernel sends one message after the other; so does this where the first one may begin a
+/// request: it goes alone, as `sendmsg` would send it, and then the others.
 ///
 /// # Safety
 /// The C contract of `sendmmsg`.
@@ -256,18 +257,48 @@ pub unsafe extern "C" fn sendmmsg(
     if refuse_lost(fd) {
         return -1;
     }
-    // SAFETY: the program's own call.
-    let result = unsafe { real::sendmmsg(fd, messages, count, flags) };
-    if word != IGNORED {
-        for i in 0..result.max(0) as usize {
-            // SAFETY: the kernel has read this many messages and noted what it sent of each.
-            let (pieces, len) = unsafe {
-                let message = &*messages.add(i);
-                let header = &message.msg_hdr;
-                (std::slice::from_raw_parts(header.msg_iov, header.msg_iovlen), message.msg_len)
-            };
-            observe::wrote(fd, word, len as ssize_t, pieces);
+    let first = messages as usize;
+    if word == IGNORED
+        || observe::never_rewritten(word)
+        || count == 0
+        || !crate::sys::memory::readable(first)
+        || !crate::sys::memory::readable(first.wrapping_add(size_of::<mmsghdr>() - 1))
+    {
+        // SAFETY: the program's own call.
+        let result = unsafe { real::sendmmsg(fd, messages, count, flags) };
+        if word != IGNORED {
+            // SAFETY: the kernel has read this many messages.
+            unsafe { went(fd, word, messages, result) };
         }
+        return result;
     }
-    result
+    // SAFETY: readable as just asked.
+    let sent = unsafe { sendmsg(fd, &raw const (*messages).msg_hdr, flags) };
+    if sent < 0 {
+        return -1;
+    }
+    // SAFETY: as above; the kernel would write the length there too.
+    unsafe { (*messages).msg_len = sent as c_uint };
+    if count == 1 {
+        return 1;
+    }
+    // SAFETY: the rest of the program's own call.
+    let rest = unsafe { real::sendmmsg(fd, messages.add(1), count - 1, flags) };
+    // SAFETY: the kernel has read this many messages.
+    unsafe { went(fd, word, messages.add(1), rest) };
+    // What was sent before an error is the result, as in the kernel.
+    1 + rest.max(0)
+}
+
+/// Observes the first `result` messages, whose lengths the kernel has noted.
+unsafe fn went(fd: c_int, word: u32, messages: *const mmsghdr, result: c_int) {
+    for i in 0..result.max(0) as usize {
+        // SAFETY: by the caller's promise.
+        let (pieces, len) = unsafe {
+            let message = &*messages.add(i);
+            let header = &message.msg_hdr;
+            (std::slice::from_raw_parts(header.msg_iov, header.msg_iovlen), message.msg_len)
+        };
+        observe::wrote(fd, word, len as ssize_t, pieces);
+    }
 }

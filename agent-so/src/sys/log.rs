@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
 
 static LEVEL: AtomicU8 = AtomicU8::new(0);
 static FD: AtomicI32 = AtomicI32::new(2);
+/// The same for the agent's thread, when it has a descriptor table of its own.
+static THREAD_FD: AtomicI32 = AtomicI32::new(2);
 
 /// Sets the level. Lines go to standard error until a file is opened.
 pub(crate) fn set_up(level: LogLevel) {
@@ -28,6 +30,9 @@ pub(crate) fn open_file(path: &std::path::Path) {
         )
     };
     match opened {
+        Ok(fd) if super::thread::current().has(super::thread::SEPARATE) => {
+            THREAD_FD.store(fd as i32, Ordering::Relaxed);
+        }
         Ok(fd) => FD.store(super::own_fd::lift(fd as i32), Ordering::Relaxed),
         Err(errno) => emit(format_args!(
             "OTEL_RUN_LOG_FILE={}: cannot be opened (errno {}); logging to standard error",
@@ -79,6 +84,10 @@ pub(crate) fn text(level: LogLevel, line: &[u8]) {
 
 /// Writes ready-made text whatever the level.
 pub(crate) fn raw_text(text: &[u8]) {
+    if super::thread::current().has(super::thread::SEPARATE) {
+        let _ = raw::write(THREAD_FD.load(Ordering::Relaxed), text);
+        return;
+    }
     let fd = FD.load(Ordering::Relaxed);
     if fd == 2 || super::own_fd::is_ours(fd) {
         let _ = raw::write(fd, text);

@@ -1,12 +1,18 @@
-//! The agent's own descriptors: high-numbered, close-on-exec, and checked before use.
+//! The agent's own descriptors, kept out of the program's way.
 //!
-//! Programs close descriptors that they did not open (daemons, shells, test suites). The descriptor table marks
-//! ours; a close, dup2 or close_range over one clears the mark, and the exporter's calls then fail with EBADF instead
-//! of touching what the program has put there. The exporter's libraries call libc: what creates descriptors passes
+//! The agent's thread gets a descriptor table of its own: it neither takes numbers that the program expects to get (`close(0)`
+//! and then `open` must give 0), nor loses anything when the program closes all descriptors it does not know (daemons,
+//! shells, test suites), nor leaks a collector connection into forked children.
+//!
+//! Where that is refused (kernels before 5.9 in containers that also forbid `unshare`), it shares the program's table:
+//! then its descriptors are moved to high numbers, close-on-exec, and checked before use. The table of connections marks
+//! them; a close, dup2 or close_range over one clears the mark, and the exporter's calls then fail with EBADF instead of
+//! touching what the program has put there. The exporter's libraries call libc: what creates descriptors passes
 //! through the wrappers at the end of this file (`--wrap`, see build.rs) or through our own exported hooks.
 
 use super::process;
 use super::raw;
+use super::thread::{self, SEPARATE};
 use crate::conn::table;
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -16,6 +22,40 @@ const RESERVE: i32 = 64;
 const HIGHEST: i32 = 16 * 1024;
 
 static BASE: AtomicI32 = AtomicI32::new(0);
+
+/// Gives the calling thread, the agent's own, a descriptor table with nothing in it but standard error, and that only if
+/// asked: an open descriptor here would keep the program's pipes from ending.
+pub(crate) fn separate(keep_stderr: bool) {
+    const UNSHARE: usize = libc::CLOSE_RANGE_UNSHARE as usize;
+    const LAST: usize = u32::MAX as usize;
+    let close = |first: usize, last: usize, flags: usize| {
+        // SAFETY: with the flag, or after a call with it, only this thread's table is changed.
+        unsafe { raw::call(libc::SYS_close_range, [first, last, flags, 0, 0, 0]) }.is_ok()
+    };
+    let first = if keep_stderr { 3 } else { 0 };
+    if close(first, LAST, UNSHARE) {
+        if keep_stderr {
+            close(0, 1, 0);
+        }
+        thread::current().set(SEPARATE);
+        return;
+    }
+    // SAFETY: only this thread's table is changed.
+    let unshared = unsafe {
+        raw::call(libc::SYS_unshare, [libc::CLONE_FILES as usize, 0, 0, 0, 0, 0])
+    };
+    if unshared.is_err() {
+        return;
+    }
+    thread::current().set(SEPARATE);
+    let highest = process::peek().map_or(0, |state| state.table.highest()).max(HIGHEST);
+    for fd in 0..=highest {
+        if fd != 2 || !keep_stderr {
+            // SAFETY: as above: the table is this thread's own.
+            let _ = unsafe { raw::call(libc::SYS_close, [fd as usize, 0, 0, 0, 0, 0]) };
+        }
+    }
+}
 
 /// Lowest number that the agent's descriptors get.
 pub(crate) fn base() -> i32 {
@@ -37,9 +77,12 @@ pub(crate) fn base() -> i32 {
     base
 }
 
-/// Moves a descriptor just made to a high number and marks it as ours. When there is no room up there it keeps a
+/// Moves a descriptor just made to a high number and marks it as ours, unless the thread has a table of its own. When there is no room up there it keeps a
 /// number of at least 3, or its own.
 pub(crate) fn lift(fd: i32) -> i32 {
+    if thread::current().has(SEPARATE) {
+        return fd;
+    }
     let duplicate = |from: i32| {
         // SAFETY: duplicating a descriptor touches no memory.
         unsafe {
@@ -70,7 +113,7 @@ pub(crate) fn is_ours(fd: i32) -> bool {
 
 /// Whether the agent's thread may use `fd`: its own, or a low number (a file that it is just reading).
 pub(crate) fn usable(fd: i32) -> bool {
-    is_ours(fd) || fd < base()
+    thread::current().has(SEPARATE) || is_ours(fd) || fd < base()
 }
 
 /// What the exporter's I/O driver (epoll and its waker) calls instead of libc: descriptors are lifted when made and

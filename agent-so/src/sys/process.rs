@@ -20,6 +20,8 @@ pub(crate) struct State {
     begun: AtomicU32,
     /// Process id, to tell a child that shares our memory (vfork, clone) from ourselves.
     pid: AtomicU32,
+    /// 1 where libc knows how the process came to be: an exec or a fork of its own.
+    libc_knows: AtomicU32,
     /// Seed and counter of the id generator.
     pub(crate) ids: IdSource,
     /// Connection slots.
@@ -83,8 +85,15 @@ pub(crate) fn peek() -> Option<&'static State> {
 pub(crate) fn start() -> bool {
     let Some(at) = region::map(size_of::<State>()) else { return false };
     STATE.store(at.cast(), Ordering::Release);
+    forked();
+    // SAFETY: a function that lives as long as the object, which is never unloaded.
+    unsafe { libc::pthread_atfork(None, None, Some(child)) };
     ACTIVE.store(true, Ordering::Release);
     true
+}
+
+unsafe extern "C" fn child() {
+    forked();
 }
 
 /// Switches the agent off for good (a contained panic): hooks pass through from here on.
@@ -112,20 +121,21 @@ pub(crate) fn state() -> Option<&'static State> {
     Some(state)
 }
 
-/// Runs what a forked child of a kernel without wipe-on-fork needs. Called by the fork hook in the child.
+/// In a child that libc forked: notes that, and does by hand what the kernel may not have done. Called by the fork hook
+/// and, for the forks inside libc (`daemon`, `forkpty`), by its atfork handler.
 pub(crate) fn forked() {
-    if !region::wipe_by_hand() {
-        return;
-    }
     let Some(state) = peek() else { return };
-    // SAFETY: a forked child has one thread, this one, and it is in the fork hook.
-    unsafe {
-        state.conns.wipe_chunks();
-        state.records.wipe_chunks();
-        state.table.wipe_chunks();
-        region::wipe(STATE.load(Ordering::Relaxed).cast(), size_of::<State>());
+    if region::wipe_by_hand() && state.begun.load(Ordering::Relaxed) != 0 && !state.is_ours() {
+        // SAFETY: a forked child has one thread, this one, and it is in fork.
+        unsafe {
+            state.conns.wipe_chunks();
+            state.records.wipe_chunks();
+            state.table.wipe_chunks();
+            region::wipe(STATE.load(Ordering::Relaxed).cast(), size_of::<State>());
+        }
+        heap::forget();
     }
-    heap::forget();
+    state.libc_knows.store(1, Ordering::Relaxed);
 }
 
 impl State {
@@ -140,6 +150,11 @@ impl State {
         super::log::remark(self);
         self.begun.store(2, Ordering::Release);
         Some(())
+    }
+
+    /// Whether libc can be trusted with a new thread: not in a child that was forked by a bare system call.
+    pub(crate) fn libc_knows(&self) -> bool {
+        self.libc_knows.load(Ordering::Relaxed) == 1
     }
 
     /// Whether the caller runs in this process and not in a child that shares its memory (`clone` with CLONE_VM).

@@ -67,8 +67,23 @@ pub(crate) fn random(out: &mut [u8]) -> bool {
 /// `getsockopt(SOL_SOCKET, option)` for an int option.
 pub(crate) fn socket_option(fd: i32, option: i32) -> Result<i32, Errno> {
     let mut value: i32 = 0;
-    let mut len: u32 = size_of::<i32>() as u32;
-    // SAFETY: value and len outlive the call and have the sizes that are announced.
+    // SAFETY: an int, for options that are ints.
+    unsafe { get_socket_option(fd, option, &mut value) }.map(|()| value)
+}
+
+/// What tells this socket from all others of this boot (`SO_COOKIE`); 0 for what is no socket, and on kernels before 4.12.
+pub(crate) fn socket_cookie(fd: i32) -> u64 {
+    let mut value: u64 = 0;
+    // SAFETY: the option is a 64-bit number.
+    match unsafe { get_socket_option(fd, libc::SO_COOKIE, &mut value) } {
+        Ok(()) => value,
+        Err(_) => 0,
+    }
+}
+
+unsafe fn get_socket_option<T>(fd: i32, option: i32, value: &mut T) -> Result<(), Errno> {
+    let mut len: u32 = size_of::<T>() as u32;
+    // SAFETY: value and len outlive the call and have the sizes that are announced; the caller knows the option's type.
     unsafe {
         call(
             libc::SYS_getsockopt,
@@ -76,13 +91,13 @@ pub(crate) fn socket_option(fd: i32, option: i32) -> Result<i32, Errno> {
                 fd as usize,
                 libc::SOL_SOCKET as usize,
                 option as usize,
-                &raw mut value as usize,
+                std::ptr::from_mut(value) as usize,
                 &raw mut len as usize,
                 0,
             ],
         )?;
     }
-    Ok(value)
+    Ok(())
 }
 
 /// Waits while `*word == expected`, at most `timeout_ns` nanoseconds (`None`: without limit). Wakes up for any

@@ -10,6 +10,8 @@ use std::cell::Cell;
 pub(crate) const AGENT: u32 = 1;
 /// This thread called vfork: whoever runs on it may be the child in its parent's memory.
 pub(crate) const VFORK: u32 = 2;
+/// This thread has a descriptor table of its own.
+pub(crate) const SEPARATE: u32 = 8;
 /// This thread has read a server request.
 pub(crate) const SERVES: u32 = 4;
 
@@ -20,7 +22,7 @@ pub(crate) struct Thread {
     guard: Cell<usize>,
     /// The server exchange whose bytes this thread read last (`records::Ref`, 0 for none).
     pub(crate) last_read: Cell<u64>,
-    /// [`AGENT`], [`VFORK`], [`SERVES`].
+    /// [`AGENT`], [`VFORK`], [`SERVES`], [`SEPARATE`].
     pub(crate) flags: Cell<u32>,
     _reserved: Cell<u32>,
     /// Signals that the thread blocked when it began to serve.
