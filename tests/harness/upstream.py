@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Callable, Iterator
 from urllib.parse import parse_qs, urlsplit
 
+EVENT_PAUSE = 0.05  # seconds between two server-sent events
 CONTEXT_HEADERS = ("traceparent", "tracestate", "baggage")
 
 
@@ -124,10 +125,11 @@ class Upstream:
 
     seen: list[Seen] = field(default_factory=list)
     handler: Answer | None = None
+    port: int = 0
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
     def __post_init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=128)
         self.port = self._listener.getsockname()[1]
         self._connections = 0
         self._closing = False
@@ -186,7 +188,8 @@ class Upstream:
             head = reader.until(b"\r\n\r\n")
             if b"expect: 100-continue" in head.lower():
                 sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-            yield Seen(head, reader.body(head), number)
+            body = b"" if b" /early " in head else reader.body(head)
+            yield Seen(head, body, number)
 
 
 def reply(status: int, body: bytes, headers: str = "", version: str = "1.1") -> bytes:
@@ -201,7 +204,9 @@ def answer(sock: socket.socket, seen: Seen) -> bool:
     /echo?id=&delay=   JSON of the request's headers        /status/N   that status
     /reset             reset without an answer              /truncate   half of the announced body, then close
     /chunked           three chunks and a trailer           /close      body until close, HTTP/1.0
-    /moved             302 to /echo                         else        200 "ok"
+    /moved             302 to /echo                         /early      413 before the body was read, then close
+    /events            three server-sent events, chunked    /upgrade    101, then every byte comes back
+    /wait              no answer until the client is gone   else        200 "ok"
     """
     url = urlsplit(seen.target)
     query = parse_qs(url.query)
@@ -232,7 +237,27 @@ def answer(sock: socket.socket, seen: Seen) -> bool:
             return False
         case ["moved"]:
             payload = reply(302, b"", "Location: /echo?id=moved\r\n")
+        case ["early"]:
+            sock.sendall(reply(413, b"too large\n", "Connection: close\r\n"))
+            sock.shutdown(socket.SHUT_WR)
+            while sock.recv(65536):
+                pass
+            return False
+        case ["events"]:
+            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+            for number in range(3):
+                sock.sendall(b"9\r\ndata: %d\n\n\r\n" % number)
+                time.sleep(EVENT_PAUSE)
+            payload = b"0\r\n\r\n"
+        case ["upgrade"]:
+            sock.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n")
+            while data := sock.recv(65536):
+                sock.sendall(data)
+            return False
+        case ["wait"]:
+            sock.recv(1)
+            return False
         case _:
             payload = reply(200, b"" if seen.method == "HEAD" else b"ok\n")
     sock.sendall(payload)
-    return seen.head.lower().find(b"connection: close") < 0
+    return b"connection: close" not in seen.head.lower()
