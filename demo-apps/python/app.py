@@ -21,6 +21,13 @@ def fetch():
     return jsonify(id=request.args.get("id"), upstream=reply.json())
 
 
+@app.get("/chain")
+def chain():
+    """Like /fetch, but calls a path of the upstream that calls on."""
+    reply = requests.get(f"{UPSTREAM}{request.args['path']}", params={"id": request.args["id"]})
+    return jsonify(id=request.args["id"], upstream=reply.json())
+
+
 @app.get("/echo")
 def echo():
     time.sleep(int(request.args.get("delay", 0)) / 1000)
