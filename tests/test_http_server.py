@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import struct
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from harness.assertions import assert_exactly, assert_separate_traces, assert_sp
 from harness.ports import free_port
 from harness.processes import PYTHON, Launcher, Program
 from harness.receiver import Receiver
-from harness.upstream import EVENT_PAUSE
+from harness.upstream import EVENT_PAUSE, Upstream
 
 PROGRAMS = Path(__file__).parent / "programs"
 PLAIN = {"user_agent": None, "host": "h", "host_port": 80}  # of requests written by hand
@@ -185,7 +184,7 @@ def test_half_a_request_is_no_span(app: Program, receiver: Receiver) -> None:
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500), b"*1\r\n$4\r\nPING\r\n", b"\x00\x00\x00\x08\x04\xd2\x16/",
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GETX", b"get / http/1.1\n\n", b"SSH-2.0-x\r\n", b"\xff" * 4096,
 ], ids=["tls", "redis", "postgres", "http2", "prefix", "lower-case", "ssh", "binary"])
-def test_other_protocols(launcher: Launcher, receiver: Receiver, data: bytes) -> None:
+def test_other_protocols(launcher: Launcher, receiver: Receiver, upstream: Upstream, data: bytes) -> None:
     """An echo server: not HTTP in either direction, so nothing is made of it and not a byte changes."""
     program = """import socket, os
 l = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
@@ -194,9 +193,9 @@ while True:
     while d := s.recv(65536): s.sendall(d)
     s.close()
 """
-    app = launcher.start(sys.executable, "-c", program, port=free_port())
+    app = launcher.start(PYTHON, "-c", program, port=free_port())
     with client.Raw(app.port) as raw:
         raw.send(data)
         raw.sock.shutdown(socket.SHUT_WR)
         assert raw.reader.rest() == data
-    assert_exactly(receiver, 0, lambda path: launcher.run("curl", "-sS", "--http0.9", "--max-time", "2", f"{app.url}{path}"))
+    assert_exactly(receiver, 0, lambda path: launcher.run("curl", "-sS", upstream.url + path))

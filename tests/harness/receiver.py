@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import socket
 import struct
 import threading
@@ -22,7 +23,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 from harness.spans import Span, decode, draw
 
-DEADLINE = 20.0
+DEADLINE = float(os.environ.get("OTEL_RUN_TEST_DEADLINE", "20"))  # seconds
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Export:
 class Receiver:
     """Collects spans on two loopback ports. Spans of a request that is answered with a fault do not count."""
 
+    http_port_wanted: int = 0
     exports: list[Export] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     _faults: deque[Fault] = field(default_factory=deque)
@@ -70,7 +72,7 @@ class Receiver:
             pass
 
         Handler.receiver = receiver
-        self._http = _HttpServer(("127.0.0.1", 0), Handler)
+        self._http = _HttpServer(("127.0.0.1", self.http_port_wanted), Handler)
         self._http_thread = threading.Thread(
             target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
         )
