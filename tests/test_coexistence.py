@@ -55,8 +55,8 @@ def test_sdk_that_exports(launcher: Launcher, receiver: Receiver, upstream: Upst
 
 
 def test_switched_off(launcher: Launcher, receiver: Receiver, upstream: Upstream) -> None:
-    """OTEL_RUN_COEXIST=both: the user wants both."""
-    done = launcher.run(PYTHON, "-c", SDK_CLIENT, upstream.url, "plain", env={"OTEL_RUN_COEXIST": "both"})
+    """OTEL_RUN_COEXIST=always: the user wants both."""
+    done = launcher.run(PYTHON, "-c", SDK_CLIENT, upstream.url, "plain", env={"OTEL_RUN_COEXIST": "always"})
     assert done.code == 0, done.err
     spans = receiver.wait_for(lambda spans: sum("/echo" in span.url for span in spans) >= 5)
     assert sum(span.scope == "sdk" for span in spans) == 5

@@ -15,7 +15,10 @@ from harness.processes import AGENT, COMMAND, NONE, PRELOAD, PYTHON, Launcher
 from harness.receiver import Receiver
 from harness.upstream import Upstream
 
-GET = "import urllib.request as u; get = lambda n: u.urlopen(f'{URL}/echo?id={n}', timeout=10).read()\n"
+GET = """import urllib.request
+def get(n):
+    return urllib.request.urlopen(f"{URL}/echo?id={n}", timeout=10).read()
+"""
 
 
 def python(launcher: Launcher, upstream: Upstream, program: str, **options):
@@ -181,12 +184,11 @@ for n in range(5):
     pairs = [socket.socketpair() for _ in range(300)]
     get(f"b{n}")
     for a, b in pairs:
-        b.setblocking(False)
         for end in (a, b):
             end.setblocking(False)
             try: assert False, end.recv(100)
             except BlockingIOError: pass
-    del pairs
+        a.close(); b.close()
 """)
     expected = sorted(f"{kind}{n}" for n in range(5) for kind in "ab")
     assert ids(assert_exactly(receiver, 10, control(launcher, upstream))) == expected

@@ -90,7 +90,7 @@ def test_nginx_post_in_two_parts(site: Site, receiver: Receiver, upstream: Upstr
         assert b" 200 " in raw.response()
         raw.sock.close()
     assert_pairs(assert_exactly(receiver, 20, nginx.port), map(str, range(10)))
-    assert all(seen.body == b"12345678901234567890" for seen in upstream.seen)
+    assert all(seen.body == b"12345678901234567890" for seen in upstream.by_id().values())
 
 
 @pytest.mark.parametrize("which", ["apache-event", "apache-prefork"])

@@ -157,11 +157,12 @@ class Upstream:
             return list(self.seen)
 
     def by_id(self) -> dict[str, Seen]:
-        """The requests by their `id` parameter; each id exactly once."""
+        """The requests that have an `id` parameter, by it; each id exactly once."""
         with self._changed:
-            result = {seen.id: seen for seen in self.seen}
-            assert len(result) == len(self.seen), "an id twice"
-            return result
+            mine = [seen for seen in self.seen if seen.id]
+        result = {seen.id: seen for seen in mine}
+        assert len(result) == len(mine), "an id twice"
+        return result
 
     def _accept(self) -> None:
         while not self._closing:
