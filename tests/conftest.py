@@ -17,13 +17,22 @@ from harness.receiver import Receiver  # noqa: E402
 from harness.upstream import Upstream  # noqa: E402
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
+def _require_agent() -> None:
     """Without the agent every test would fail for the same reason: say it once."""
-    if session.config.option.collectonly or all(item.get_closest_marker("harness") for item in session.items):
-        return
     missing = [str(path) for path in (AGENT, OTEL_RUN) if not path.exists()]
     if missing:
         pytest.exit(f"not built: {', '.join(missing)} (cargo build --release, or set OTEL_RUN_TARGET)", 1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("numprocesses", None):  # the workers cannot end the run
+        _require_agent()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if session.config.option.collectonly or all(item.get_closest_marker("harness") for item in session.items):
+        return
+    _require_agent()
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from harness.assertions import (
     server,
     traceparent_of,
 )
+from harness.ports import free_port
 from harness.processes import Launcher
 from harness.receiver import Receiver
 from harness.upstream import Upstream
@@ -91,8 +92,6 @@ def test_upstream_that_is_not_there(launcher: Launcher, receiver: Receiver, upst
 
 def test_an_app_that_calls_itself(launcher: Launcher, receiver: Receiver) -> None:
     """Both ends in one process: the inner request hangs under the call, and nothing under itself."""
-    from harness.ports import free_port
-
     port = free_port()
     apps.start(launcher, "flask", f"http://127.0.0.1:{port}", port=port)
     assert client.get(port, "/fetch?id=7").status == 200

@@ -9,6 +9,7 @@ import pytest
 
 from harness import apps, client
 from harness.assertions import assert_spans, call
+from harness.ports import free_port
 from harness.processes import COMMAND, NONE, OTEL_RUN, PYTHON, Launcher, wait_until
 from harness.receiver import Receiver
 from harness.upstream import Upstream
@@ -58,11 +59,12 @@ def test_console(launcher: Launcher, upstream: Upstream) -> None:
 
 
 def test_console_passes_signals_on(launcher: Launcher, upstream: Upstream) -> None:
-    port = apps.free_port()
+    port = free_port()
     app = launcher.start(OTEL_RUN, "--console", "--", *apps.COMMANDS["ruby"], how=NONE, port=port, env={"UPSTREAM": upstream.url})
     assert client.get(port, "/fetch?id=7").json["id"] == "7"
     wait_until(lambda: b"CLIENT" in app.err, 20, app.describe)
     lines = app.err.decode().splitlines()
-    served = next(n for n, line in enumerate(lines) if "SERVER" in line and "/fetch" in line)
-    assert "CLIENT" in lines[served + 1] and len(lines[served + 1]) - len(lines[served + 1].lstrip()) > len(lines[served]) - len(lines[served].lstrip())
+    at = next(number for number, line in enumerate(lines) if "SERVER" in line and "/fetch" in line)
+    served, called = lines[at:at + 2]
+    assert "CLIENT" in called and called.index("CLIENT") > served.index("SERVER"), "the call stands under the request"
     assert app.stop() == 0

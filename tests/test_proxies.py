@@ -13,7 +13,6 @@ from harness.assertions import (
     assert_root,
     assert_separate_traces,
     assert_spans,
-    call,
     server,
     traceparent_of,
 )
