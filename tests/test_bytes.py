@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import socket
 import subprocess
+import sys
+import termios
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,11 +59,22 @@ class Sink:
         connection, _ = self.listener.accept()
         parts = []
         with connection:
+            if self.buffer:
+                self._wait_until_full(connection)
             while data := connection.recv(self.step):
                 parts.append(data)
             connection.sendall(self.answer)
         self.received = b"".join(parts)
         self.done.set()
+
+    def _wait_until_full(self, connection: socket.socket) -> None:
+        """Returns when nothing more fits: then the sender has met a full buffer at least once."""
+        waiting, unchanged = 0, 0
+        while unchanged < 5:
+            time.sleep(0.01)
+            now = int.from_bytes(fcntl.ioctl(connection, termios.FIONREAD, bytes(4)), sys.byteorder)
+            unchanged = unchanged + 1 if now == waiting > 0 else 0
+            waiting = now
 
     def bytes(self) -> bytes:
         assert self.done.wait(20)
