@@ -84,14 +84,15 @@ def test_through_a_proxy(launcher: Launcher, receiver: Receiver, upstream: Upstr
 
 
 def test_connection_refused(launcher: Launcher, receiver: Receiver, upstream: Upstream) -> None:
-    """No request was ever written: a CLIENT span of its own kind, not an invented HTTP one."""
+    """No request was ever written: named as the conventions name a request whose method is not known."""
     port = free_port()
     assert curl(launcher, f"http://127.0.0.1:{port}/").code == 7
     (span,) = assert_exactly(receiver, 1, control(launcher, upstream))
     assert span.kind == "CLIENT" and span.status == "ERROR"
     assert span.attributes["error.type"] == "connection_refused"
     assert span.attributes["server.port"] == port
-    assert not {"http.request.method", "url.full", "http.response.status_code"} & span.attributes.keys()
+    assert span.name == "HTTP" and span.attributes["http.request.method"] == "_OTHER"
+    assert not {"url.full", "http.response.status_code"} & span.attributes.keys()
 
 
 @pytest.mark.parametrize("code", [200, 204, 301, 304, 400, 404, 500, 503])

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from harness import apps, client
-from harness.assertions import assert_child, assert_exactly, assert_pairs, assert_root, assert_spans, call, server, traceparent_of
+from harness.assertions import assert_child, assert_exactly, assert_no_wrong_parent, assert_pairs, assert_root, assert_spans, call, server, traceparent_of
 from harness.ports import free_port
 from harness.processes import PYTHON, Launcher, wait_until
 from harness.receiver import Receiver
@@ -43,16 +43,24 @@ def test_attributes(launcher: Launcher, receiver: Receiver, upstream: Upstream, 
 
 
 def test_gthread_keeps_a_connection(launcher: Launcher, receiver: Receiver, upstream: Upstream) -> None:
-    """Requests of one connection move from thread to thread; a pipelined one is read by another than handles it."""
+    """Requests of one connection move from thread to thread."""
     program = apps.start(launcher, "gunicorn-gthread", upstream.url)
     ids = [str(number) for number in range(6)]
     with client.Raw(program.port) as raw:
-        for wanted in ids[:3]:
+        for wanted in ids:
             raw.exchange(f"/fetch?id={wanted}&delay=10")
-        raw.send(b"".join(f"GET /fetch?id={n}&delay=10 HTTP/1.1\r\nHost: h\r\n\r\n".encode() for n in ids[3:]))
-        for _ in ids[3:]:
-            raw.response()
     assert_pairs(assert_exactly(receiver, 12, program.port), ids)
+
+
+def test_gthread_pipelined(launcher: Launcher, receiver: Receiver, upstream: Upstream) -> None:
+    """A pipelined request is handled by another thread than the one that read its bytes: no parent, never a wrong one."""
+    program = apps.start(launcher, "gunicorn-gthread", upstream.url)
+    ids = [str(number) for number in range(5)]
+    with client.Raw(program.port) as raw:
+        raw.send(b"".join(f"GET /fetch?id={n}&delay=10 HTTP/1.1\r\nHost: h\r\n\r\n".encode() for n in ids))
+        for _ in ids:
+            raw.response()
+    assert_no_wrong_parent(assert_exactly(receiver, 10, program.port))
 
 
 def test_a_killed_worker_is_replaced_by_a_traced_one(launcher: Launcher, receiver: Receiver, upstream: Upstream) -> None:

@@ -81,6 +81,14 @@ pub(crate) struct Meta {
     pub(crate) edit: Edit,
 }
 
+impl Meta {
+    /// Whether `fd` still is the socket that the state is about. Kernels without cookies can only tell that it is one.
+    pub(crate) fn is_still(&self, fd: i32) -> bool {
+        let cookie = raw::socket_cookie(fd);
+        cookie == self.cookie && (cookie != 0 || raw::socket_option(fd, libc::SO_TYPE).is_ok())
+    }
+}
+
 // SAFETY: `inner` is only reached through the lock.
 unsafe impl Sync for Conn {}
 
@@ -143,7 +151,11 @@ impl Conn {
         let me = thread::identity();
         for _ in 0..=yields {
             for _ in 0..SPINS {
-                if self.lock.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+                if self
+                    .lock
+                    .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed)
+                    .is_ok()
+                {
                     self.owner.store(me, Ordering::Relaxed);
                     return Some(Locked(self));
                 }
@@ -269,8 +281,16 @@ pub(crate) fn detach(state: &'static State, fd: i32, value: u32) {
 
 /// `new` now is the same socket as `old`.
 pub(crate) fn share(state: &'static State, old: i32, new: i32) {
+    if !state.is_ours() {
+        // A child in our memory (clone) arranges descriptors of its own: ours stay what they are.
+        return;
+    }
     let word = state.table.get(old);
-    let word = if word == table::OWN { table::UNKNOWN } else { word };
+    let word = if word == table::OWN {
+        table::UNKNOWN
+    } else {
+        word
+    };
     if let Some(index) = word.checked_sub(table::CONN)
         && let Some(conn) = state.conns.get(index)
     {
@@ -293,11 +313,15 @@ pub(crate) fn share(state: &'static State, old: i32, new: i32) {
 /// Finishes what is still open on every connection, when the process ends without closing them.
 pub(crate) fn finish_all(state: &'static State) {
     for index in 0..state.conns.high_water() {
-        let Some(conn) = state.conns.get(index) else { continue };
+        let Some(conn) = state.conns.get(index) else {
+            continue;
+        };
         if conn.fds.load(Ordering::Acquire) == 0 {
             continue;
         }
-        let Some(mut locked) = conn.acquire(0) else { continue };
+        let Some(mut locked) = conn.acquire(0) else {
+            continue;
+        };
         let inner = &mut *locked;
         let mut scribe = scribe::Scribe::new(state, &mut inner.meta, -1);
         inner.stream.close(clock::monotonic_ns(), &mut scribe);

@@ -15,9 +15,9 @@ mod worker;
 use crate::settings;
 use crate::sys::process::State;
 use crate::sys::{raw, thread};
-pub(crate) use start::blocked_signals;
 use crossbeam_channel::{Receiver, Sender};
 use record::Record;
+pub(crate) use start::blocked_signals;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
 /// Way to the exporter. All-zero bytes: nothing was ever handed over in this process.
@@ -121,7 +121,10 @@ fn channel(state: &'static State) -> Option<&'static Channel> {
 #[cold]
 fn make(queue: &Queue) {
     let me = thread::identity();
-    match queue.maker.compare_exchange(0, me, Ordering::AcqRel, Ordering::Acquire) {
+    match queue
+        .maker
+        .compare_exchange(0, me, Ordering::AcqRel, Ordering::Acquire)
+    {
         Ok(_) => {
             let size = settings::get().config.batch.max_queue_size;
             let (sender, receiver) = crossbeam_channel::bounded(size);

@@ -25,7 +25,6 @@ static CONSTRUCTOR: extern "C" fn(c_int, *const *const c_char, *const *const c_c
 static DESTRUCTOR: extern "C" fn() = destruct;
 
 /// glibc passes the program's arguments to constructors.
-#[cfg_attr(test, expect(dead_code, reason = "tests are not preloaded"))]
 extern "C" fn construct(
     argc: c_int,
     argv: *const *const c_char,
@@ -37,12 +36,12 @@ extern "C" fn construct(
             return;
         }
         // SAFETY: both are the blocks that the kernel built: argc strings, and strings up to a null pointer.
-        let (argv, environment) = unsafe { (strings(argv, Some(argc)), strings(environment, None)) };
+        let (argv, environment) =
+            unsafe { (strings(argv, Some(argc)), strings(environment, None)) };
         start(&argv, &environment);
     });
 }
 
-#[cfg_attr(test, expect(dead_code, reason = "tests are not preloaded"))]
 extern "C" fn destruct() {
     exits::leave();
 }
@@ -57,7 +56,7 @@ fn another_copy() -> bool {
 
 /// Lets one copy of the agent find out whether it is the first.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub extern "C" fn otel_run_agent() {}
+pub(crate) extern "C" fn otel_run_agent() {}
 
 unsafe fn strings<'a>(block: *const *const c_char, count: Option<c_int>) -> Vec<&'a [u8]> {
     let mut all = Vec::new();
@@ -89,13 +88,19 @@ fn start(argv: &[&'static [u8]], environment: &[&'static [u8]]) {
     let (config, warnings) = Config::from_env(vars());
     log::set_up(config.log.level);
     if let Decision::No(why) = should_instrument(exe, argv.iter().copied(), &config) {
-        log::line(LogLevel::Debug, format_args!("{}: not traced: {why}", exe.escape_ascii()));
+        log::line(
+            LogLevel::Debug,
+            format_args!("{}: not traced: {why}", exe.escape_ascii()),
+        );
         return;
     }
     if config.coexist == Coexist::Auto
         && let Some(marker) = sdk_markers(exe, vars(), argv.iter().copied())
     {
-        log::line(LogLevel::Info, format_args!("an OpenTelemetry SDK is loaded ({marker}): standing aside"));
+        log::line(
+            LogLevel::Info,
+            format_args!("an OpenTelemetry SDK is loaded ({marker}): standing aside"),
+        );
         return;
     }
     let mut lines = String::new();
@@ -107,7 +112,11 @@ fn start(argv: &[&'static [u8]], environment: &[&'static [u8]]) {
     if base_name(exe).starts_with(b"php") {
         loader::without_deepbind();
     }
-    let file = config.log.file.clone().filter(|_| config.log.level > LogLevel::Off);
+    let file = config
+        .log
+        .file
+        .clone()
+        .filter(|_| config.log.level > LogLevel::Off);
     settings::publish(config, exe, argv0, name, lines);
     if process::start()
         && let Some(file) = file

@@ -38,8 +38,13 @@ const EVENT_LOOPS: [&[u8]; 5] = [b"node", b"nodejs", b"bun", b"deno", b"haproxy"
 /// Proxies that send upstream in the turn in which they read.
 const PROXIES: [&[u8]; 1] = [b"nginx"];
 /// How threads of event-loop runtimes are called.
-const LOOP_THREADS: [&[u8]; 5] =
-    [b"tokio-", b"nioEventLoop", b"epollEventLoo", b"reactor-http", b"vert.x-event"];
+const LOOP_THREADS: [&[u8]; 5] = [
+    b"tokio-",
+    b"nioEventLoop",
+    b"epollEventLoo",
+    b"reactor-http",
+    b"vert.x-event",
+];
 
 /// Publishes the settings. Called once, in the constructor.
 pub(crate) fn publish(config: Config, exe: &[u8], argv0: &[u8], name: String, warnings: String) {
@@ -53,8 +58,12 @@ pub(crate) fn publish(config: Config, exe: &[u8], argv0: &[u8], name: String, wa
     };
     let settings = Settings {
         sampler: Sampler::from_config(config.sampler),
-        servers: config.instrumentations.is_enabled(Instrumentation::HttpServer),
-        clients: config.instrumentations.is_enabled(Instrumentation::HttpClient),
+        servers: config
+            .instrumentations
+            .is_enabled(Instrumentation::HttpServer),
+        clients: config
+            .instrumentations
+            .is_enabled(Instrumentation::HttpClient),
         model,
         apache: matches!(program, b"apache2" | b"httpd"),
         exe: exe.to_vec(),
@@ -74,7 +83,10 @@ pub(crate) fn started() -> bool {
 /// The settings. Only for code that runs when the agent is on, which it is after [`publish`].
 pub(crate) fn get() -> &'static Settings {
     let at = SETTINGS.load(Ordering::Acquire);
-    assert!(!at.is_null(), "the agent is on before its settings are known");
+    assert!(
+        !at.is_null(),
+        "the agent is on before its settings are known"
+    );
     // SAFETY: published once and never freed.
     unsafe { &*at }
 }
@@ -115,7 +127,9 @@ pub(crate) fn new_trace_id([a, b]: [u64; 2]) -> TraceId {
 
 /// Flags of a new span: the random bit is the trace id's, so it is the parent's, or set where the id is ours.
 pub(crate) fn flags(parent: Option<&SpanContext>, sampled: bool) -> TraceFlags {
-    parent.map_or(TraceFlags::RANDOM, |parent| parent.flags).with_sampled(sampled)
+    parent
+        .map_or(TraceFlags::RANDOM, |parent| parent.flags)
+        .with_sampled(sampled)
 }
 
 /// Whether the calling thread's name is one that event-loop runtimes give.
@@ -125,7 +139,14 @@ pub(crate) fn is_event_loop_thread() -> bool {
     let got = unsafe {
         crate::sys::raw::call(
             libc::SYS_prctl,
-            [libc::PR_GET_NAME as usize, name.as_mut_ptr() as usize, 0, 0, 0, 0],
+            [
+                libc::PR_GET_NAME as usize,
+                name.as_mut_ptr() as usize,
+                0,
+                0,
+                0,
+                0,
+            ],
         )
     };
     got.is_ok() && LOOP_THREADS.iter().any(|known| name.starts_with(known))
@@ -140,7 +161,10 @@ fn path(target: &[u8]) -> &[u8] {
         }
         _ => target,
     };
-    let end = path.iter().position(|b| matches!(b, b'?' | b'#')).unwrap_or(path.len());
+    let end = path
+        .iter()
+        .position(|b| matches!(b, b'?' | b'#'))
+        .unwrap_or(path.len());
     &path[..end]
 }
 
@@ -168,7 +192,11 @@ impl Settings {
             .text(Field::Tracestate)
             .filter(|_| has_parent)
             .and_then(|text| tracestate::valid(text, exchange.is_cut(Field::Tracestate)));
-        let baggage = if self.config.propagators.baggage { exchange.baggage() } else { &[] };
+        let baggage = if self.config.propagators.baggage {
+            exchange.baggage()
+        } else {
+            &[]
+        };
         (state.unwrap_or_default(), baggage)
     }
 

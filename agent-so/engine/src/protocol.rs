@@ -164,6 +164,15 @@ impl Stream {
         }
     }
 
+    /// Where the request that this program is sending ends, so that the caller can tell whether another one follows in the
+    /// same write.
+    pub fn outgoing_tail(&self) -> http1::Tail {
+        match self.stage {
+            Stage::Http1 => self.http1.outgoing_tail(),
+            Stage::Detecting | Stage::Opaque => http1::Tail::Unknown,
+        }
+    }
+
     /// The oldest unfinished exchange.
     pub fn open_exchange(&self) -> Option<ExchangeId> {
         self.open_exchanges().next()

@@ -36,7 +36,14 @@ pub(crate) fn peer_of(fd: i32) -> Endpoint {
     let got = unsafe {
         raw::call(
             libc::SYS_getpeername,
-            [fd as usize, address.as_mut_ptr() as usize, &raw mut len as usize, 0, 0, 0],
+            [
+                fd as usize,
+                address.as_mut_ptr() as usize,
+                &raw mut len as usize,
+                0,
+                0,
+                0,
+            ],
         )
     };
     match got {
@@ -47,7 +54,9 @@ pub(crate) fn peer_of(fd: i32) -> Endpoint {
 
 /// Reads a socket address as the kernel writes it.
 pub(crate) fn endpoint(address: &[u8]) -> Endpoint {
-    let Some((family, rest)) = address.split_first_chunk::<2>() else { return Endpoint::Unknown };
+    let Some((family, rest)) = address.split_first_chunk::<2>() else {
+        return Endpoint::Unknown;
+    };
     match i32::from(u16::from_ne_bytes(*family)) {
         libc::AF_INET => {
             let (Some(port), Some(ip)) = (rest.first_chunk::<2>(), rest.get(2..6)) else {
@@ -55,7 +64,10 @@ pub(crate) fn endpoint(address: &[u8]) -> Endpoint {
             };
             let mut bytes = [0; 4];
             bytes.copy_from_slice(ip);
-            Endpoint::V4 { ip: bytes, port: u16::from_be_bytes(*port) }
+            Endpoint::V4 {
+                ip: bytes,
+                port: u16::from_be_bytes(*port),
+            }
         }
         libc::AF_INET6 => {
             let (Some(port), Some(ip)) = (rest.first_chunk::<2>(), rest.get(6..22)) else {
@@ -65,9 +77,10 @@ pub(crate) fn endpoint(address: &[u8]) -> Endpoint {
             let mut bytes = [0; 16];
             bytes.copy_from_slice(ip);
             match bytes {
-                [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d] => {
-                    Endpoint::V4 { ip: [a, b, c, d], port }
-                }
+                [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d] => Endpoint::V4 {
+                    ip: [a, b, c, d],
+                    port,
+                },
                 ip => Endpoint::V6 { ip, port },
             }
         }
@@ -85,7 +98,9 @@ mod tests {
     #[test]
     fn reads_addresses_of_real_sockets() {
         for (bind, expected) in [("127.0.0.1:0", true), ("[::1]:0", false)] {
-            let Ok(listener) = TcpListener::bind(bind) else { continue };
+            let Ok(listener) = TcpListener::bind(bind) else {
+                continue;
+            };
             let port = listener.local_addr().unwrap().port();
             let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
             let peer = peer_of(stream.as_raw_fd());
@@ -104,7 +119,13 @@ mod tests {
         let mut mapped = vec![10, 0, 0x1f, 0x90, 0, 0, 0, 0];
         mapped.extend([0; 10]);
         mapped.extend([0xff, 0xff, 192, 168, 0, 1]);
-        assert_eq!(endpoint(&mapped), Endpoint::V4 { ip: [192, 168, 0, 1], port: 8080 });
+        assert_eq!(
+            endpoint(&mapped),
+            Endpoint::V4 {
+                ip: [192, 168, 0, 1],
+                port: 8080
+            }
+        );
         assert_eq!(endpoint(&mapped[..20]), Endpoint::Unknown);
         assert_eq!(endpoint(&[2, 0, 1]), Endpoint::Unknown);
         assert_eq!(endpoint(&[]), Endpoint::Unknown);

@@ -107,8 +107,12 @@ pub(crate) fn failed(state: &'static State, meta: &mut Meta, fault: Fault) {
     if name.as_ref().is_some_and(|n| n.more) {
         return;
     }
-    let Some(index) = state.records.take() else { return };
-    let Some(record) = state.records.get(index) else { return };
+    let Some(index) = state.records.take() else {
+        return;
+    };
+    let Some(record) = state.records.get(index) else {
+        return;
+    };
     record.begin(0);
     // SAFETY: just taken, known to nobody else.
     let exchange = unsafe { record.exchange() };
@@ -169,13 +173,22 @@ mod tests {
     #[test]
     fn ports_are_written_in_decimal() {
         for port in [0, 7, 80, 8080, 65_535] {
-            assert_eq!(port_suffix(port, &mut [0; 6]), format!(":{port}").as_bytes());
+            assert_eq!(
+                port_suffix(port, &mut [0; 6]),
+                format!(":{port}").as_bytes()
+            );
         }
     }
 
     #[test]
     fn calls_that_would_block_are_no_fault() {
-        for errno in [libc::EAGAIN, libc::EINTR, libc::EINPROGRESS, libc::EALREADY, libc::EFAULT] {
+        for errno in [
+            libc::EAGAIN,
+            libc::EINTR,
+            libc::EINPROGRESS,
+            libc::EALREADY,
+            libc::EFAULT,
+        ] {
             assert_eq!(fault(errno), Fault::None);
         }
         assert_eq!(fault(libc::ECONNRESET), Fault::ConnectionReset);

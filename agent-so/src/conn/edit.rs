@@ -78,9 +78,64 @@ pub(crate) enum Wire<'a> {
     Pieces(&'a [iovec]),
 }
 
+/// A stretch of what the program passed to one call.
+#[derive(Clone, Copy)]
+pub(crate) struct Stretch<'a> {
+    /// All that it passed.
+    pub(crate) pieces: &'a [iovec],
+    /// First byte of the stretch, counted over all pieces.
+    pub(crate) from: usize,
+    /// End of the stretch.
+    pub(crate) to: usize,
+}
+
+impl<'a> Stretch<'a> {
+    /// All of it. The lengths add up to no more than `isize::MAX`, or the kernel refuses the call.
+    pub(crate) fn whole(pieces: &'a [iovec]) -> Self {
+        let to = pieces
+            .iter()
+            .fold(0usize, |sum, piece| sum.saturating_add(piece.iov_len));
+        Self {
+            pieces,
+            from: 0,
+            to,
+        }
+    }
+
+    /// Length in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.to - self.from
+    }
+
+    /// Calls `see` with each part that stands in one piece.
+    ///
+    /// # Safety
+    /// The memory is readable.
+    pub(crate) unsafe fn each(&self, mut see: impl FnMut(&'a [u8])) {
+        let mut position = 0usize;
+        for piece in self.pieces {
+            let end = position.saturating_add(piece.iov_len);
+            let (start, stop) = (self.from.clamp(position, end), self.to.clamp(position, end));
+            if start < stop {
+                // SAFETY: readable by the caller's promise; not null, because its length is not 0.
+                see(unsafe {
+                    std::slice::from_raw_parts(
+                        piece.iov_base.cast::<u8>().add(start - position),
+                        stop - start,
+                    )
+                });
+            }
+            position = end;
+            if position >= self.to {
+                break;
+            }
+        }
+    }
+}
+
 /// Writes `program` with `edit` applied by `send`, which makes the real call and returns its result in wire bytes.
-/// `noted` is called after each successful call with the edit as it then is and the program's bytes that went out.
-/// Returns what the program is to see. The real call is repeated only while not one byte of the program's
+/// `noted` is called after each successful call with the edit as it then is and the range of the stretch's bytes that went
+/// out. Returns what the program is to see. The real call is repeated only while not one byte of the program's
 /// went out (the rest of a header after a short write): a return of 0 would mean something else to it.
 ///
 /// # Safety
@@ -89,7 +144,7 @@ pub(crate) enum Wire<'a> {
 pub(crate) unsafe fn write(
     record: &Record,
     mut edit: Edit,
-    program: &[iovec],
+    program: Stretch<'_>,
     mut send: impl FnMut(Wire<'_>) -> isize,
     mut noted: impl FnMut(Edit, usize),
 ) -> isize {
@@ -137,77 +192,70 @@ pub(crate) fn fits(program: &[iovec], scratch: usize) -> bool {
 
 /// Lays out the bytes to write: one copy when it fits, so that the call stays the one the program made, else pieces.
 unsafe fn splice(
-    program: &[iovec],
+    program: Stretch<'_>,
     edit: &Edit,
     insert: &[u8],
     scratch: &mut [u8],
 ) -> Option<Spliced> {
-    let total: usize = program.iter().map(|v| v.iov_len).sum();
+    let total = program.len();
     let skip = edit.skip.min(total.saturating_sub(edit.at));
     // An edit that begins beyond this write (a short first write) leaves it as it is.
     let insert = if edit.at > total { &[] } else { insert };
     let len = total.checked_add(insert.len())?.checked_sub(skip)?;
     if len <= scratch.len() {
         let mut used = 0;
-        let mut put = |bytes: &[u8]| {
+        let put = |bytes: &[u8]| {
             scratch[used..used + bytes.len()].copy_from_slice(bytes);
             used += bytes.len();
         };
         // SAFETY: forwarded to the caller.
-        unsafe { pieces(program, edit.at, skip, insert, |bytes| put(bytes)) };
+        unsafe { spliced(program, edit.at, skip, insert, put) };
         return Some(Spliced::Flat(len));
     }
-    if !fits(program, scratch.len()) {
+    if !fits(program.pieces, scratch.len()) {
         return None;
     }
     let out = scratch.as_mut_ptr().cast::<iovec>();
     let mut count = 0;
     let push = |bytes: &[u8]| {
-        let piece = iovec { iov_base: bytes.as_ptr().cast_mut().cast::<c_void>(), iov_len: bytes.len() };
+        let base = bytes.as_ptr().cast_mut().cast::<c_void>();
         // SAFETY: at most two pieces more than the program has, which fit (checked above); the buffer is aligned.
-        unsafe { out.add(count).write(piece) };
+        unsafe {
+            out.add(count).write(iovec {
+                iov_base: base,
+                iov_len: bytes.len(),
+            })
+        };
         count += 1;
     };
     // SAFETY: forwarded to the caller.
-    unsafe { pieces(program, edit.at, skip, insert, push) };
+    unsafe { spliced(program, edit.at, skip, insert, push) };
     Some(Spliced::Pieces(count))
 }
 
-/// Calls `emit` with the program's bytes before `at`, the insert, and the program's bytes after `at + skip`.
-unsafe fn pieces(
-    program: &[iovec],
+/// Calls `emit` with the stretch's bytes before `at`, the insert, and the bytes after `at + skip`.
+unsafe fn spliced(
+    program: Stretch<'_>,
     at: usize,
     skip: usize,
     insert: &[u8],
     mut emit: impl FnMut(&[u8]),
 ) {
-    let mut emit = |bytes: &[u8]| {
-        if !bytes.is_empty() {
-            emit(bytes);
-        }
-    };
-    let mut position = 0;
-    let mut inserted = false;
-    for piece in program {
-        if piece.iov_len == 0 {
-            continue;
-        }
-        // SAFETY: readable by the caller's promise; not null because its length is not 0.
-        let bytes = unsafe { std::slice::from_raw_parts(piece.iov_base.cast::<u8>(), piece.iov_len) };
-        let end = position + bytes.len();
-        let before = at.clamp(position, end) - position;
-        let after = (at + skip).clamp(position, end) - position;
-        emit(&bytes[..before]);
-        if at < end && !inserted {
-            emit(insert);
-            inserted = true;
-        }
-        emit(&bytes[after..]);
-        position = end;
-    }
-    if !inserted {
+    let cut = program.from.saturating_add(at).min(program.to);
+    let resume = cut.saturating_add(skip).min(program.to);
+    // SAFETY: forwarded to the caller.
+    unsafe { Stretch { to: cut, ..program }.each(&mut emit) };
+    if !insert.is_empty() {
         emit(insert);
     }
+    // SAFETY: forwarded to the caller.
+    unsafe {
+        Stretch {
+            from: resume,
+            ..program
+        }
+        .each(&mut emit)
+    };
 }
 
 #[cfg(test)]
@@ -228,7 +276,10 @@ mod tests {
     fn iovecs(parts: &[&[u8]]) -> Vec<iovec> {
         parts
             .iter()
-            .map(|p| iovec { iov_base: p.as_ptr().cast_mut().cast(), iov_len: p.len() })
+            .map(|p| iovec {
+                iov_base: p.as_ptr().cast_mut().cast(),
+                iov_len: p.len(),
+            })
             .collect()
     }
 
@@ -268,7 +319,7 @@ mod tests {
                 write(
                     record,
                     edit,
-                    &program,
+                    Stretch::whole(&program),
                     |wire| {
                         calls += 1;
                         if calls % 2 == 0 {
@@ -288,7 +339,11 @@ mod tests {
                 sent += result as usize;
             }
         }
-        assert_eq!(sent, bytes.len(), "the program never sees bytes that are not its own");
+        assert_eq!(
+            sent,
+            bytes.len(),
+            "the program never sees bytes that are not its own"
+        );
         out
     }
 
@@ -296,11 +351,21 @@ mod tests {
     fn every_short_write_delivers_the_program_s_bytes_and_the_insert() {
         let program = b"GET / HTTP/1.1\r\nHost: h\r\n\r\nbody";
         let insert = b"traceparent: x\r\n";
-        let edit = Edit { record: 1, at: 16, skip: 0, from: 0, to: insert.len() };
+        let edit = Edit {
+            record: 1,
+            at: 16,
+            skip: 0,
+            from: 0,
+            to: insert.len(),
+        };
         let expected = b"GET / HTTP/1.1\r\ntraceparent: x\r\nHost: h\r\n\r\nbody";
         for room in 1..60 {
             for cuts in 1..6 {
-                assert_eq!(run(program, cuts, room, edit, insert), expected, "{room} {cuts}");
+                assert_eq!(
+                    run(program, cuts, room, edit, insert),
+                    expected,
+                    "{room} {cuts}"
+                );
             }
         }
     }
@@ -309,7 +374,13 @@ mod tests {
     fn every_short_write_delivers_a_replaced_value() {
         let program = b"GET / HTTP/1.1\r\ntraceparent: 0123456789\r\n\r\n";
         let insert = b"abcdefghij";
-        let edit = Edit { record: 1, at: 29, skip: 10, from: 0, to: 10 };
+        let edit = Edit {
+            record: 1,
+            at: 29,
+            skip: 10,
+            from: 0,
+            to: 10,
+        };
         for room in 1..60 {
             for cuts in 1..6 {
                 let out = run(program, cuts, room, edit, insert);
@@ -323,7 +394,13 @@ mod tests {
         let mut program = b"POST / HTTP/1.1\r\n\r\n".to_vec();
         program.extend(vec![b'x'; SCRATCH * 2]);
         let insert = b"traceparent: x\r\n";
-        let edit = Edit { record: 1, at: 17, skip: 0, from: 0, to: insert.len() };
+        let edit = Edit {
+            record: 1,
+            at: 17,
+            skip: 0,
+            from: 0,
+            to: insert.len(),
+        };
         let mut expected = program.clone();
         expected.splice(17..17, insert.iter().copied());
         for cuts in [1, 3, 500] {

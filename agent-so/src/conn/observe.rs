@@ -3,16 +3,18 @@
 //! Each function takes the descriptor and its table word, does nothing for what is not followed, and keeps errno. None
 //! of them is called while another lock is held; none allocates or blocks.
 
-use super::edit::{self, Edit, Wire};
+use super::edit::{self, Edit, Stretch, Wire};
 use super::scribe::Scribe;
 use super::{CONNECTING, Conn, EDITING, Inner, SERVER, bury, connect, detach, of, table};
 use crate::context;
 use crate::export;
+use crate::export::record::Record;
 use crate::hooks::contain;
 use crate::settings;
 use crate::sys::process::{self, State};
 use crate::sys::{clock, errno, memory, thread};
 use agent_engine::exchange::{Fault, Kind};
+use agent_engine::protocol::http1::Tail;
 use agent_engine::protocol::http1::scan::{HeadScan, Scan};
 use agent_engine::protocol::{Direction, Ended, Verdict};
 use libc::iovec;
@@ -35,7 +37,14 @@ pub(crate) fn received(fd: i32, word: u32, result: isize, buffers: &[iovec]) {
         let inner = &mut *locked;
         let verdict = match fate(result) {
             Fate::Nothing => return,
-            Fate::Bytes(count) => feed(state, inner, fd, Direction::In, buffers, 0, count, now),
+            Fate::Bytes(count) => {
+                let bytes = Stretch {
+                    pieces: buffers,
+                    from: 0,
+                    to: count,
+                };
+                feed(state, inner, fd, Direction::In, bytes, now)
+            }
             Fate::Closed => ended(state, inner, fd, Direction::In, Ended::Eof, now),
             Fate::Failed(fault) => {
                 if conn.hint(CONNECTING) {
@@ -66,7 +75,9 @@ pub(crate) fn passed_unseen(fd: i32, word: u32, direction: Direction, result: is
         let inner = &mut *locked;
         let mut scribe = Scribe::new(state, &mut inner.meta, fd);
         let now = clock::monotonic_ns();
-        let verdict = inner.stream.skip(direction, result as u64, now, &mut scribe);
+        let verdict = inner
+            .stream
+            .skip(direction, result as u64, now, &mut scribe);
         drop(locked);
         settle(state, fd, index, conn, verdict);
     });
@@ -75,7 +86,9 @@ pub(crate) fn passed_unseen(fd: i32, word: u32, direction: Direction, result: is
 /// The program shut down its sending side.
 pub(crate) fn shut_down(fd: i32, word: u32) {
     with_conn(fd, word, 1, |state, index, conn| {
-        let Some(mut locked) = conn.lock(state, fd, index) else { return };
+        let Some(mut locked) = conn.lock(state, fd, index) else {
+            return;
+        };
         let now = clock::monotonic_ns();
         let verdict = ended(state, &mut locked, fd, Direction::Out, Ended::Eof, now);
         drop(locked);
@@ -87,7 +100,7 @@ pub(crate) fn shut_down(fd: i32, word: u32) {
 /// Returns what the program is to see, errno included.
 ///
 /// # Safety
-/// `program` is what the program passed: `send` given exactly that must be the call the program made.
+/// `program` is what the program passed; `plain` is the call that it made, and `send` the same call with other bytes.
 pub(crate) unsafe fn write(
     fd: i32,
     word: u32,
@@ -95,40 +108,98 @@ pub(crate) unsafe fn write(
     mut send: impl FnMut(Wire<'_>) -> isize,
     plain: impl FnOnce() -> isize,
 ) -> isize {
+    let whole = Stretch::whole(program);
     let before = contain(|| {
         let (state, index, conn) = find(fd, word)?;
         if conn.hint(SERVER) {
             return Some((state, index, conn, None, 0));
         }
-        let edit = prepare(state, fd, index, conn, program);
-        Some((state, index, conn, edit, clock::monotonic_ns()))
+        let plan = prepare(state, fd, index, conn, whole);
+        Some((state, index, conn, plan, clock::monotonic_ns()))
     })
     .flatten();
-    let Some((state, index, conn, edit, before)) = before else { return plain() };
-    let Some((edit, record)) = edit.and_then(|e| Some((e, state.records.get(e.record()?)?))) else {
+    let Some((state, index, conn, plan, before)) = before else {
+        return plain();
+    };
+    let Some(mut plan) = plan else {
         let result = plain();
-        sent(state, fd, index, conn, result, program, before);
+        sent(state, fd, index, conn, result, whole, before);
         return result;
     };
-    let noted = |now: Edit, through: usize| {
-        contain(|| note_edit(state, fd, index, conn, now, through, program, before));
-    };
-    // SAFETY: the program's memory as it passed it; `prepare` pinned the record, and programs do not write to one
-    // stream from two threads at once in the middle of a request head.
-    let result = unsafe { edit::write(record, edit, program, &mut send, noted) };
-    if result < 0 {
-        sent(state, fd, index, conn, result, program, before);
+    // One turn for each request that is whole in this write, as if the program had written them one by one.
+    loop {
+        let part = plan.part;
+        let noted = |now: Edit, through: usize| {
+            let went = Stretch {
+                to: part.from + through,
+                ..part
+            };
+            contain(|| note_edit(state, fd, index, conn, now, went, before));
+        };
+        // SAFETY: the program's memory as it passed it; `prepare` pinned the record, and programs do not write to one
+        // stream from two threads at once in the middle of a request head.
+        let result = unsafe { edit::write(plan.record, plan.edit, part, &mut send, noted) };
+        if result < 0 {
+            sent(state, fd, index, conn, result, part, before);
+        }
+        let errno = errno::get();
+        let next = if result as usize == part.len() && part.to < whole.to {
+            let rest = Stretch {
+                from: part.to,
+                ..whole
+            };
+            let next = contain(|| prepare(state, fd, index, conn, rest)).flatten();
+            // Nothing more begins here that could be whole: the rest goes as it is.
+            Some(next.unwrap_or_else(|| plan.without_edit(rest)))
+        } else {
+            None
+        };
+        match next {
+            Some(next) => {
+                if next.index != plan.index {
+                    export::unpin(state, plan.index, plan.record);
+                }
+                plan = next;
+            }
+            None => {
+                export::unpin(state, plan.index, plan.record);
+                errno::set(errno);
+                let earlier = part.from as isize;
+                return if result >= 0 || earlier > 0 {
+                    earlier + result.max(0)
+                } else {
+                    result
+                };
+            }
+        }
     }
-    let errno = errno::get();
-    export::unpin(state, edit.record - 1, record);
-    errno::set(errno);
-    result
+}
+
+/// What one real call is to send, and how it is changed.
+#[derive(Clone, Copy)]
+struct Plan<'a> {
+    index: u32,
+    /// Pinned.
+    record: &'static Record,
+    edit: Edit,
+    /// Ends with the request, where that can be told.
+    part: Stretch<'a>,
+}
+
+impl<'a> Plan<'a> {
+    fn without_edit(self, part: Stretch<'a>) -> Self {
+        Self {
+            edit: Edit::default(),
+            part,
+            ..self
+        }
+    }
 }
 
 /// A write returned `result`; nothing was rewritten.
 pub(crate) fn wrote(fd: i32, word: u32, result: isize, program: &[iovec]) {
     if let Some((state, index, conn)) = contain(|| find(fd, word)).flatten() {
-        sent(state, fd, index, conn, result, program, 0);
+        sent(state, fd, index, conn, result, Stretch::whole(program), 0);
     }
 }
 
@@ -145,7 +216,7 @@ fn sent(
     index: u32,
     conn: &'static Conn,
     result: isize,
-    program: &[iovec],
+    program: Stretch<'_>,
     before: u64,
 ) {
     let failing = match fate(result) {
@@ -161,14 +232,19 @@ fn sent(
             return None;
         };
         let inner = &mut *locked;
-        let now = if before == 0 { clock::monotonic_ns() } else { before };
+        let now = if before == 0 {
+            clock::monotonic_ns()
+        } else {
+            before
+        };
         let verdict = match failing {
             None => {
-                let count = result as usize;
-                let known = inner.meta.fed_ahead.min(count);
-                inner.meta.fed_ahead -= known;
+                let went = Stretch {
+                    to: program.from + result as usize,
+                    ..program
+                };
                 context::server::written(state, inner);
-                feed(state, inner, fd, Direction::Out, program, known, count, now)
+                feed_sent(state, inner, fd, went, now)
             }
             Some(fault) => {
                 if conn.hint(CONNECTING) {
@@ -189,88 +265,159 @@ fn sent(
 /// Before a write: does a request begin, whose head is whole and may be given a context? Then the stream is fed that
 /// head at once (a response may be read by another thread before this write has returned) and the edit is set up.
 /// Also gives the rest of an edit that a short write left over. The edit's record is pinned.
-fn prepare(
+fn prepare<'a>(
     state: &'static State,
     fd: i32,
     index: u32,
     conn: &'static Conn,
-    program: &[iovec],
-) -> Option<Edit> {
+    program: Stretch<'a>,
+) -> Option<Plan<'a>> {
     if conn.hint(EDITING) {
         let locked = conn.lock_patiently(state, fd, index)?;
         let edit = locked.meta.edit;
-        state.records.get(edit.record()?)?.pin();
-        return Some(edit);
+        let index = edit.record()?;
+        let record = state.records.get(index)?;
+        record.pin();
+        return Some(Plan {
+            index,
+            record,
+            edit,
+            part: program,
+        });
     }
     let _inside = thread::current().enter()?;
     let mut locked = conn.lock(state, fd, index)?;
     let inner = &mut *locked;
-    if inner.meta.fed_ahead > 0 || !inner.stream.can_start_request(Direction::Out) {
+    if inner.meta.fed_ahead > 0 {
         return None;
     }
+    if !inner.stream.can_start_request(Direction::Out) {
+        return rest_of_request(state, inner, program);
+    }
     let scan = scan(program)?;
+    let head = Stretch {
+        to: program.from + scan.head_len,
+        ..program
+    };
     let before = clock::monotonic_ns();
     let mut scribe = Scribe::new(state, &mut inner.meta, fd);
-    let mut left = scan.head_len;
-    for piece in program {
-        let take = piece.iov_len.min(left);
-        if take == 0 {
-            continue;
-        }
-        // SAFETY: `scan` found these bytes readable a moment ago.
-        let bytes = unsafe { std::slice::from_raw_parts(piece.iov_base.cast::<u8>(), take) };
-        inner.stream.feed(Direction::Out, bytes, before, &mut scribe);
-        left -= take;
+    // SAFETY: `scan` found these bytes readable a moment ago.
+    unsafe {
+        head.each(|bytes| {
+            inner
+                .stream
+                .feed(Direction::Out, bytes, before, &mut scribe);
+        });
     }
     let begun = scribe.begun;
-    inner.meta.fed_ahead = scan.head_len;
-    let record_index = begun?;
-    let record = state.records.get(record_index)?;
-    if !edit::fits(program, crate::export::record::SCRATCH) {
+    inner.meta.fed_ahead = head.len();
+    let index = begun?;
+    let record = state.records.get(index)?;
+    if !edit::fits(program.pieces, crate::export::record::SCRATCH) {
         return None;
     }
     // SAFETY: the connection's lock is held, and the record is its newest exchange.
-    let edit = unsafe { context::client::edit(record_index, record, &scan, settings::get()) }?;
+    let edit = unsafe { context::client::edit(index, record, &scan, settings::get()) }?;
     record.pin();
-    Some(edit)
+    let rest = Stretch {
+        from: head.to,
+        ..program
+    };
+    let part = Stretch {
+        to: request_end(inner.stream.outgoing_tail(), rest),
+        ..program
+    };
+    Some(Plan {
+        index,
+        record,
+        edit,
+        part,
+    })
 }
 
-/// Looks for a whole request head at the front of what the program is about to write. The kernel, not the program, has
-/// to find unreadable memory: so each page is asked for before it is read.
-fn scan(program: &[iovec]) -> Option<HeadScan> {
-    let mut scan = HeadScan::default();
-    let mut looked = 0;
-    for piece in program {
-        let (mut at, mut left) = (piece.iov_base as usize, piece.iov_len);
-        while left > 0 && looked < HEAD_LIMIT {
-            let take = left.min(memory::PAGE - at % memory::PAGE).min(HEAD_LIMIT - looked);
-            if !memory::readable(at) {
-                return None;
-            }
-            // SAFETY: the page was readable just now, and the program passes it to a call that reads it.
-            let bytes = unsafe { std::slice::from_raw_parts(at as *const u8, take) };
-            match scan.push(bytes) {
-                Scan::Complete => return Some(scan),
-                Scan::NotRequest => return None,
-                Scan::More => {}
-            }
-            at += take;
-            left -= take;
-            looked += take;
+/// The plan for a write that begins inside a request's body, if another request follows in it.
+fn rest_of_request<'a>(
+    state: &'static State,
+    inner: &Inner,
+    program: Stretch<'a>,
+) -> Option<Plan<'a>> {
+    let end = request_end(inner.stream.outgoing_tail(), program);
+    if end >= program.to {
+        return None;
+    }
+    let index = inner.stream.open_exchanges().last()?.0.checked_sub(1)?;
+    let record = state.records.get(index)?;
+    record.pin();
+    Some(Plan {
+        index,
+        record,
+        edit: Edit::default(),
+        part: Stretch { to: end, ..program },
+    })
+}
+
+/// Where the request under way ends, if another one follows in `rest`; else the end of `rest`.
+fn request_end(tail: Tail, rest: Stretch<'_>) -> usize {
+    if rest.len() == 0 {
+        return rest.to;
+    }
+    match tail {
+        Tail::Ended => rest.from,
+        Tail::Unknown => rest.to,
+        Tail::Body(body) if body.left().is_some_and(|left| left >= rest.len() as u64) => rest.to,
+        Tail::Body(mut body) => {
+            let (mut seen, mut end) = (0, None);
+            look(rest, |bytes| {
+                end = body.push(bytes).map(|used| rest.from + seen + used);
+                seen += bytes.len();
+                end.is_none()
+            });
+            end.unwrap_or(rest.to)
         }
     }
-    None
 }
 
-#[expect(clippy::too_many_arguments, reason = "one call of the hook path, with all it knows")]
+/// Looks for a whole request head at the front of what the program is about to write.
+fn scan(program: Stretch<'_>) -> Option<HeadScan> {
+    let mut scan = HeadScan::default();
+    let mut state = Scan::More;
+    look(program, |bytes| {
+        state = scan.push(bytes);
+        state == Scan::More
+    });
+    (state == Scan::Complete).then_some(scan)
+}
+
+/// Shows `see` the front of what the program is about to write, up to [`HEAD_LIMIT`], while it asks for more. The kernel,
+/// not the agent, has to find unreadable memory: so each page is asked for before it is read.
+fn look(program: Stretch<'_>, mut see: impl FnMut(&[u8]) -> bool) {
+    let mut left = HEAD_LIMIT;
+    let mut more = true;
+    let mut page_by_page = |mut bytes: &[u8]| {
+        while more && left > 0 && !bytes.is_empty() {
+            let at = bytes.as_ptr() as usize;
+            let take = bytes.len().min(memory::PAGE - at % memory::PAGE).min(left);
+            if !memory::readable(at) {
+                more = false;
+                return;
+            }
+            let (now, later) = bytes.split_at(take);
+            more = see(now);
+            bytes = later;
+            left -= take;
+        }
+    };
+    // SAFETY: the slices are only looked at, page by page, after the kernel has said that it can be done.
+    unsafe { program.each(&mut page_by_page) };
+}
+
 fn note_edit(
     state: &'static State,
     fd: i32,
     index: u32,
     conn: &'static Conn,
     edit: Edit,
-    through: usize,
-    program: &[iovec],
+    went: Stretch<'_>,
     before: u64,
 ) -> Option<()> {
     let inside = thread::current().enter();
@@ -281,9 +428,7 @@ fn note_edit(
     }
     inner.meta.edit = edit;
     conn.set_hint(EDITING, edit.pending());
-    let known = inner.meta.fed_ahead.min(through);
-    inner.meta.fed_ahead -= known;
-    let verdict = feed(state, inner, fd, Direction::Out, program, known, through, before);
+    let verdict = feed_sent(state, inner, fd, went, before);
     drop(locked);
     settle(state, fd, index, conn, verdict);
     drop(inside);
@@ -302,40 +447,45 @@ fn hold(state: &'static State, now: Edit, was: Edit) {
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "one call of the hook path, with all it knows")]
+/// Feeds what was sent, except for the head that the stream was fed before the call.
+fn feed_sent(
+    state: &'static State,
+    inner: &mut Inner,
+    fd: i32,
+    went: Stretch<'_>,
+    now: u64,
+) -> Verdict {
+    let known = inner.meta.fed_ahead.min(went.len());
+    inner.meta.fed_ahead -= known;
+    let new = Stretch {
+        from: went.from + known,
+        ..went
+    };
+    feed(state, inner, fd, Direction::Out, new, now)
+}
+
 fn feed(
     state: &'static State,
     inner: &mut Inner,
     fd: i32,
     direction: Direction,
-    buffers: &[iovec],
-    from: usize,
-    to: usize,
+    bytes: Stretch<'_>,
     now: u64,
 ) -> Verdict {
     let mut scribe = Scribe::new(state, &mut inner.meta, fd);
     let mut verdict = Verdict::Undecided;
-    let mut position = 0;
-    for buffer in buffers {
-        let end = position + buffer.iov_len;
-        let (start, stop) = (from.clamp(position, end), to.clamp(position, end));
-        if start < stop {
-            // SAFETY: the kernel has just read or written these bytes, so they are there; the program must not change
-            // them while its own call is under way.
-            let bytes = unsafe {
-                std::slice::from_raw_parts(
-                    buffer.iov_base.cast::<u8>().add(start - position),
-                    stop - start,
-                )
-            };
+    // SAFETY: the kernel has just read or written these bytes, so they are there; the program must not change them
+    // while its own call is under way.
+    unsafe {
+        bytes.each(|bytes| {
             verdict = inner.stream.feed(direction, bytes, now, &mut scribe);
-        }
-        position = end;
-        if position >= to {
-            break;
-        }
+        });
     }
-    if inner.meta.stale { Verdict::Opaque } else { verdict }
+    if inner.meta.stale {
+        Verdict::Opaque
+    } else {
+        verdict
+    }
 }
 
 fn ended(
@@ -356,7 +506,9 @@ fn settle(state: &'static State, fd: i32, index: u32, conn: &'static Conn, verdi
     if verdict != Verdict::Opaque || conn.hint(EDITING) {
         return;
     }
-    let stale = conn.lock(state, fd, index).is_some_and(|locked| locked.meta.stale);
+    let stale = conn
+        .lock(state, fd, index)
+        .is_some_and(|locked| locked.meta.stale);
     if stale {
         detach(state, fd, table::UNKNOWN);
     } else {
@@ -418,7 +570,11 @@ fn find(fd: i32, word: u32) -> Option<(&'static State, u32, &'static Conn)> {
     }
     let state = process::state()?;
     // The word the hook saw may be older than a fork: look again.
-    let word = if word == state.table.get(fd) { word } else { state.table.get(fd) };
+    let word = if word == state.table.get(fd) {
+        word
+    } else {
+        state.table.get(fd)
+    };
     let errno = errno::get();
     let found = of(state, fd, word);
     errno::set(errno);

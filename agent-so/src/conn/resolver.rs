@@ -48,14 +48,16 @@ impl Answer {
 impl Names {
     /// Remembers that `name` resolved to `endpoint`.
     pub(crate) fn remember(&self, endpoint: &Endpoint, name: &[u8], more: bool) {
-        let (Some(address), Some(_)) = (key(endpoint), name.first()) else { return };
+        let (Some(address), Some(_)) = (key(endpoint), name.first()) else {
+            return;
+        };
         if name.len() > NAME {
             return;
         }
         let at = self.next.fetch_add(1, Ordering::Relaxed) as usize % ENTRIES;
         let entry = &self.entries[at];
         let sequence = entry.sequence.load(Ordering::Relaxed);
-        let taken = sequence % 2 == 0
+        let taken = sequence.is_multiple_of(2)
             && entry
                 .sequence
                 .compare_exchange(sequence, sequence + 1, Ordering::Acquire, Ordering::Relaxed)
@@ -63,11 +65,18 @@ impl Names {
         if !taken {
             return;
         }
-        let mut answer = Answer { address, len: name.len() as u8, name: [0; NAME], more };
+        let mut answer = Answer {
+            address,
+            len: name.len() as u8,
+            name: [0; NAME],
+            more,
+        };
         answer.name[..name.len()].copy_from_slice(name);
         // SAFETY: the odd sequence number makes this the only writer; volatile, because readers may look meanwhile.
         unsafe { entry.answer.get().write_volatile(answer) };
-        entry.sequence.store(sequence.wrapping_add(2), Ordering::Release);
+        entry
+            .sequence
+            .store(sequence.wrapping_add(2), Ordering::Release);
     }
 
     /// The latest name for the address of `endpoint`.
@@ -83,7 +92,11 @@ impl Names {
             // SAFETY: readable memory of plain bytes (the bool is only ever 0 or 1 when the sequence is even and
             // unchanged, which is checked before the copy is used).
             let answer = unsafe {
-                entry.answer.get().cast::<std::mem::MaybeUninit<Answer>>().read_volatile()
+                entry
+                    .answer
+                    .get()
+                    .cast::<std::mem::MaybeUninit<Answer>>()
+                    .read_volatile()
             };
             fence(Ordering::Acquire);
             if entry.sequence.load(Ordering::Relaxed) != before {
@@ -101,9 +114,9 @@ impl Names {
 
 fn key(endpoint: &Endpoint) -> Option<[u8; 16]> {
     match *endpoint {
-        Endpoint::V4 { ip: [a, b, c, d], .. } => {
-            Some([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d])
-        }
+        Endpoint::V4 {
+            ip: [a, b, c, d], ..
+        } => Some([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]),
         Endpoint::V6 { ip, .. } => Some(ip),
         _ => None,
     }
@@ -119,8 +132,14 @@ mod tests {
         let at = region::map(size_of::<Names>()).unwrap();
         // SAFETY: zeroed memory is an empty ring, never unmapped.
         let names: &'static Names = unsafe { &*at.cast() };
-        let v4 = |d| Endpoint::V4 { ip: [127, 0, 0, d], port: 80 };
-        let v6 = Endpoint::V6 { ip: [1; 16], port: 1 };
+        let v4 = |d| Endpoint::V4 {
+            ip: [127, 0, 0, d],
+            port: 80,
+        };
+        let v6 = Endpoint::V6 {
+            ip: [1; 16],
+            port: 1,
+        };
         assert!(names.find(&v4(1)).is_none());
         names.remember(&v4(1), b"localhost", true);
         names.remember(&v6, b"six", false);

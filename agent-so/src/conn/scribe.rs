@@ -5,7 +5,6 @@ use crate::context;
 use crate::export::{self, record::Record};
 use crate::settings;
 use crate::sys::process::State;
-use crate::sys::raw;
 use agent_engine::exchange::{Exchange, Kind};
 use agent_engine::protocol::{ExchangeId, Host};
 use std::sync::atomic::Ordering;
@@ -22,7 +21,12 @@ pub(crate) struct Scribe<'a> {
 impl<'a> Scribe<'a> {
     /// For the connection whose lock is held. `fd` -1: unknown.
     pub(crate) fn new(state: &'static State, meta: &'a mut Meta, fd: i32) -> Self {
-        Self { state, meta, fd, begun: None }
+        Self {
+            state,
+            meta,
+            fd,
+            begun: None,
+        }
     }
 
     fn record(&self, id: ExchangeId) -> Option<(u32, &'static Record)> {
@@ -37,12 +41,15 @@ impl Host for Scribe<'_> {
             return None;
         }
         // A close that no hook saw (fclose) may have made the number a file's or another socket's.
-        if self.fd >= 0 && raw::socket_cookie(self.fd) != self.meta.cookie {
+        if self.fd >= 0 && !self.meta.is_still(self.fd) {
             self.meta.stale = true;
             return None;
         }
         let Some(index) = self.state.records.take() else {
-            self.state.counters.no_record.fetch_add(1, Ordering::Relaxed);
+            self.state
+                .counters
+                .no_record
+                .fetch_add(1, Ordering::Relaxed);
             return None;
         };
         let record = self.state.records.get(index)?;
@@ -68,7 +75,9 @@ impl Host for Scribe<'_> {
     }
 
     fn request_head(&mut self, id: ExchangeId) {
-        let Some((index, record)) = self.record(id) else { return };
+        let Some((index, record)) = self.record(id) else {
+            return;
+        };
         // SAFETY: as in `exchange`.
         let exchange = unsafe { record.exchange() };
         match exchange.kind {
@@ -79,13 +88,17 @@ impl Host for Scribe<'_> {
     }
 
     fn finished(&mut self, id: ExchangeId) {
-        let Some((index, record)) = self.record(id) else { return };
+        let Some((index, record)) = self.record(id) else {
+            return;
+        };
         context::end(self.state, record);
         export::submit(self.state, index, record);
     }
 
     fn discard(&mut self, id: ExchangeId) {
-        let Some((index, record)) = self.record(id) else { return };
+        let Some((index, record)) = self.record(id) else {
+            return;
+        };
         context::end(self.state, record);
         export::release(self.state, index, record);
     }

@@ -42,12 +42,15 @@ impl Table {
         if fd < 0 {
             return IGNORED;
         }
-        self.word(fd, false).map_or(UNKNOWN, |word| word.load(Ordering::Acquire))
+        self.word(fd, false)
+            .map_or(UNKNOWN, |word| word.load(Ordering::Acquire))
     }
 
     /// Sets the word of `fd` and returns the one before.
     pub(crate) fn set(&self, fd: i32, value: u32) -> u32 {
-        let Some(word) = self.word(fd, value != UNKNOWN) else { return UNKNOWN };
+        let Some(word) = self.word(fd, value != UNKNOWN) else {
+            return UNKNOWN;
+        };
         if value != UNKNOWN {
             self.highest.fetch_max(fd, Ordering::Relaxed);
         }
@@ -56,11 +59,14 @@ impl Table {
 
     /// Sets the word of `fd` if it is `expected`.
     pub(crate) fn replace(&self, fd: i32, expected: u32, value: u32) -> bool {
-        let Some(word) = self.word(fd, value != UNKNOWN) else { return expected == UNKNOWN };
+        let Some(word) = self.word(fd, value != UNKNOWN) else {
+            return expected == UNKNOWN;
+        };
         if value != UNKNOWN {
             self.highest.fetch_max(fd, Ordering::Relaxed);
         }
-        word.compare_exchange(expected, value, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        word.compare_exchange(expected, value, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
     }
 
     /// The highest descriptor that was ever anything but unknown.

@@ -20,7 +20,11 @@ pub(crate) fn begin(
     meta: &mut Meta,
 ) {
     let settings = settings::get();
-    let at_connect = if meta.requests_sent == 0 { meta.connect_parent } else { Ref::default() };
+    let at_connect = if meta.requests_sent == 0 {
+        meta.connect_parent
+    } else {
+        Ref::default()
+    };
     meta.requests_sent += 1;
     if settings.is_sdk_export(exchange) {
         state.sdk_active.store(true, Ordering::Relaxed);
@@ -36,7 +40,10 @@ pub(crate) fn begin(
     let excluded = aside || settings.excluded(exchange);
     inherit(state, parent, |from| {
         let inherited = from.as_ref().map(|from| from.identity.span);
-        let identity = Identity { carried, ..identify(state, inherited, false, excluded) };
+        let identity = Identity {
+            carried,
+            ..identify(state, inherited, false, excluded)
+        };
         let (tracestate, baggage) =
             from.map_or((&[][..], &[][..]), |from| (from.tracestate, from.baggage));
         // SAFETY: the record is this connection's, whose lock is held, and never opened as a parent.
@@ -122,5 +129,11 @@ pub(crate) unsafe fn edit(
         }
         _ => return None,
     };
-    (0 < to && to <= HEADERS).then_some(Edit { record: index + 1, at, skip, from: 0, to })
+    (0 < to && to <= HEADERS).then_some(Edit {
+        record: index + 1,
+        at,
+        skip,
+        from: 0,
+        to,
+    })
 }

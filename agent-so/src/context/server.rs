@@ -75,7 +75,9 @@ fn note_reader(state: &'static State, reference: Ref) {
             state.correlation.see_event_loop();
         }
     }
-    if before != reference && is_open(state, before) && !same_connection(state, before, reference)
+    if before != reference
+        && is_open(state, before)
+        && !same_connection(state, before, reference)
         && settings::model() == Model::Blocking
     {
         state.correlation.see_event_loop();
@@ -90,9 +92,15 @@ fn same_connection(state: &State, one: Ref, other: Ref) -> bool {
 
 /// Bytes were read on a server connection: what the thread read last is the oldest request that waits there.
 pub(crate) fn read(state: &'static State, inner: &mut Inner) {
-    let Some(id) = inner.stream.open_exchange() else { return };
-    let Some(index) = id.0.checked_sub(1) else { return };
-    let Some(record) = state.records.get(index) else { return };
+    let Some(id) = inner.stream.open_exchange() else {
+        return;
+    };
+    let Some(index) = id.0.checked_sub(1) else {
+        return;
+    };
+    let Some(record) = state.records.get(index) else {
+        return;
+    };
     let reference = record.reference(index);
     if record.is_open(reference) {
         let thread = thread::current();

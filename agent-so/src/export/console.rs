@@ -9,7 +9,9 @@ use std::fmt::Write;
 
 /// Prints the spans of an encoded request, one line each.
 pub(super) fn print(request: &[u8]) {
-    let Ok(request) = ExportTraceServiceRequest::decode(request) else { return };
+    let Ok(request) = ExportTraceServiceRequest::decode(request) else {
+        return;
+    };
     for resource in &request.resource_spans {
         for span in resource.scope_spans.iter().flat_map(|scope| &scope.spans) {
             let mut line = String::with_capacity(400);
@@ -21,10 +23,21 @@ pub(super) fn print(request: &[u8]) {
 }
 
 fn render(span: &Span, out: &mut String) -> std::fmt::Result {
-    let kind = if span.kind == SpanKind::Server as i32 { "SERVER" } else { "CLIENT" };
-    let micros = span.end_time_unix_nano.saturating_sub(span.start_time_unix_nano) / 1000;
+    let kind = if span.kind == SpanKind::Server as i32 {
+        "SERVER"
+    } else {
+        "CLIENT"
+    };
+    let micros = span
+        .end_time_unix_nano
+        .saturating_sub(span.start_time_unix_nano)
+        / 1000;
     write!(out, "{kind} {:?} {micros}us", span.name)?;
-    if span.status.as_ref().is_some_and(|s| s.code == StatusCode::Error as i32) {
+    if span
+        .status
+        .as_ref()
+        .is_some_and(|s| s.code == StatusCode::Error as i32)
+    {
         out.push_str(" ERROR");
     }
     out.push_str(" trace=");

@@ -27,7 +27,10 @@ impl Encoder {
     pub(super) fn new(state: &State) -> Self {
         let config = &settings::get().config;
         let resource = otlp_proto::resource::Resource {
-            attributes: detect(state).attributes().map(|(k, v)| key_value(k, v)).collect(),
+            attributes: detect(state)
+                .attributes()
+                .map(|(k, v)| key_value(k, v))
+                .collect(),
             ..Default::default()
         };
         let scope = InstrumentationScope {
@@ -41,7 +44,12 @@ impl Encoder {
         };
         Self {
             spans: SpanEncoder::new(limits),
-            request: RequestEncoder::new(&resource, semconv::SCHEMA_URL, &scope, semconv::SCHEMA_URL),
+            request: RequestEncoder::new(
+                &resource,
+                semconv::SCHEMA_URL,
+                &scope,
+                semconv::SCHEMA_URL,
+            ),
             http: http::Options::new(&http_settings(config)),
             scratch: http::Scratch::default(),
         }
@@ -70,7 +78,10 @@ impl Encoder {
             start_unix_nano: wall.wall(exchange.start_ns),
             end_unix_nano: wall.wall(exchange.end_ns),
         };
-        let mut sink = Sink { writer: self.spans.begin(out, &head), status: StatusCode::Unset };
+        let mut sink = Sink {
+            writer: self.spans.begin(out, &head),
+            status: StatusCode::Unset,
+        };
         http::describe(exchange, &self.http, &mut self.scratch, &mut sink);
         sink.writer.finish(sink.status, "");
     }
@@ -125,7 +136,12 @@ fn http_settings(config: &Config) -> http::Settings {
         &headers.client_response,
     ];
     http::Settings {
-        known_methods: config.http.known_methods.iter().map(|m| m.to_string()).collect(),
+        known_methods: config
+            .http
+            .known_methods
+            .iter()
+            .map(|m| m.to_string())
+            .collect(),
         route_templates: config.http.routes.clone(),
         route_heuristic: config.http.route_heuristic,
         sensitive_query_parameters: config
@@ -157,7 +173,10 @@ fn key_value(key: &str, value: &Value) -> KeyValue {
             values: texts.iter().map(|text| any(string(text))).collect(),
         }),
     };
-    KeyValue { key: key.to_owned(), value: Some(any(value)) }
+    KeyValue {
+        key: key.to_owned(),
+        value: Some(any(value)),
+    }
 }
 
 /// Asks the machine what this process is. What cannot be read is left out.
@@ -193,7 +212,9 @@ fn detect(state: &State) -> Resource {
 fn creation_time_ms(own: &str, system: &str) -> Option<u64> {
     let (_, fields) = own.rsplit_once(')')?;
     let ticks: u64 = fields.split_ascii_whitespace().nth(19)?.parse().ok()?;
-    let boot = system.lines().find_map(|line| line.strip_prefix("btime "))?;
+    let boot = system
+        .lines()
+        .find_map(|line| line.strip_prefix("btime "))?;
     let boot: u64 = boot.trim().parse().ok()?;
     Some(boot * 1000 + ticks * 10)
 }
@@ -205,7 +226,10 @@ mod tests {
     #[test]
     fn creation_time_is_read_past_odd_command_names() {
         let own = "1 (a) b) S 0 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 250 1 2";
-        assert_eq!(creation_time_ms(own, "cpu 1\nbtime 1000\n"), Some(1_002_500));
+        assert_eq!(
+            creation_time_ms(own, "cpu 1\nbtime 1000\n"),
+            Some(1_002_500)
+        );
         assert_eq!(creation_time_ms("", "btime 1"), None);
         assert_eq!(creation_time_ms(own, ""), None);
     }

@@ -29,7 +29,9 @@ fn usable() -> Option<&'static State> {
 
 /// Has everything finished so far exported; waits at most for the exit budget.
 fn flush(state: &'static State) {
-    let Some(channel) = existing(state) else { return };
+    let Some(channel) = existing(state) else {
+        return;
+    };
     if !state.libc_knows() {
         // No thread can be started here, so nobody would carry the flush out.
         return;

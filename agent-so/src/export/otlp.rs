@@ -31,9 +31,11 @@ mod tls;
 #[cfg(test)]
 mod tests;
 
-pub use outcome::{Cause, Outcome};
-pub use resolve::Addresses;
-pub use socket::Adopt;
+pub(crate) use outcome::{Cause, Outcome};
+#[cfg(test)]
+pub(crate) use outcome::Sent;
+pub(crate) use resolve::Addresses;
+pub(crate) use socket::Adopt;
 
 use agent_engine::config::exporter::{BatchConfig, OtlpConfig, Protocol};
 use bytes::Bytes;
@@ -52,10 +54,10 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 
 /// Largest request, bytes before compression (otlp.md section 2).
-pub const MAX_REQUEST: usize = 64 * 1024 * 1024;
+pub(crate) const MAX_REQUEST: usize = 64 * 1024 * 1024;
 
 /// `User-Agent` of every request (otlp.md section 7).
-pub const USER_AGENT: &str = concat!(
+pub(crate) const USER_AGENT: &str = concat!(
     "otel-run/",
     env!("CARGO_PKG_VERSION"),
     " OTel-OTLP-Exporter-Rust/",
@@ -64,18 +66,18 @@ pub const USER_AGENT: &str = concat!(
 
 /// What the exporter needs from the rest of the agent.
 #[derive(Clone, Copy, Debug)]
-pub struct Surroundings {
+pub(crate) struct Surroundings {
     /// Value of the `User-Agent` header, usually [`USER_AGENT`].
-    pub user_agent: &'static str,
+    pub(crate) user_agent: &'static str,
     /// Resolved addresses; survives the exporter.
-    pub addresses: &'static Addresses,
+    pub(crate) addresses: &'static Addresses,
     /// Takes over every new connection's descriptor.
-    pub adopt: Adopt,
+    pub(crate) adopt: Adopt,
 }
 
 /// Why no exporter could be made. The texts fit one log line and hold no header values.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SetupError {
+pub(crate) enum SetupError {
     /// Not a URL that can be sent to.
     Endpoint(String),
     /// A header, named here, that cannot be sent.
@@ -101,7 +103,7 @@ impl std::error::Error for SetupError {}
 
 /// Time that one export may take with its retries: the smaller of the OTLP timeout and the batch
 /// processor's export timeout (otlp.md section 6); `None` is no limit.
-pub fn time_limit(otlp: &OtlpConfig, batch: &BatchConfig) -> Option<Duration> {
+pub(crate) fn time_limit(otlp: &OtlpConfig, batch: &BatchConfig) -> Option<Duration> {
     [otlp.timeout, batch.export_timeout]
         .into_iter()
         .flatten()
@@ -109,14 +111,17 @@ pub fn time_limit(otlp: &OtlpConfig, batch: &BatchConfig) -> Option<Duration> {
 }
 
 /// A [`Client`] with the runtime that drives it. See the module about forks and dropping.
-pub struct Exporter {
+pub(crate) struct Exporter {
     client: Client,
     runtime: Runtime,
 }
 
 impl Exporter {
     /// Reads certificates and opens the runtime's descriptors; connects to nothing yet.
-    pub fn new(config: &OtlpConfig, surroundings: &Surroundings) -> Result<Self, SetupError> {
+    pub(crate) fn new(
+        config: &OtlpConfig,
+        surroundings: &Surroundings,
+    ) -> Result<Self, SetupError> {
         let none = |error: io::Error| SetupError::Runtime(error.to_string());
         let runtime = Builder::new_current_thread()
             .enable_io()
@@ -129,7 +134,7 @@ impl Exporter {
 
     /// [`Client::export`], blocking. A panic underneath (tokio panics when its epoll was closed) comes back
     /// as [`Outcome::Broken`].
-    pub fn export(
+    pub(crate) fn export(
         &mut self,
         request: Bytes,
         spans: u64,
@@ -146,7 +151,7 @@ impl Exporter {
 }
 
 /// One destination. Exports are serial: one connection, kept alive between them.
-pub struct Client {
+pub(crate) struct Client {
     dialer: Dialer,
     transport: Transport,
     gzip: bool,
@@ -164,7 +169,10 @@ enum Transport {
 
 impl Client {
     /// Reads certificates; connects to nothing yet. To be called right after the runtime was built.
-    pub fn new(config: &OtlpConfig, surroundings: &Surroundings) -> Result<Self, SetupError> {
+    pub(crate) fn new(
+        config: &OtlpConfig,
+        surroundings: &Surroundings,
+    ) -> Result<Self, SetupError> {
         let target = Target::parse(&config.endpoint)?;
         let transport = match Headers::new(config, &target, surroundings.user_agent)? {
             Headers::Http(headers) => Transport::Http(headers),
@@ -201,7 +209,7 @@ impl Client {
     ///
     /// `aborted` is polled rather than awaited because waking this runtime from another thread would write
     /// to its eventfd, whose number the program may have closed and reused.
-    pub async fn export(
+    pub(crate) async fn export(
         &mut self,
         request: Bytes,
         spans: u64,

@@ -108,7 +108,8 @@ impl Record {
     pub(crate) fn begin(&self, connection: usize) {
         self.connection.store(connection, Ordering::Relaxed);
         let generation = (self.state.load(Ordering::Relaxed) >> 32).wrapping_add(1) as u32;
-        self.state.store(u64::from(generation) << 32, Ordering::Release);
+        self.state
+            .store(u64::from(generation) << 32, Ordering::Release);
         // SAFETY: the record was just taken: nobody else refers to it (a stale pin fails on the generation).
         unsafe {
             (*self.exchange.get()).reset();
@@ -182,7 +183,10 @@ impl Record {
     ///
     /// # Safety
     /// The caller is the record's owner (see the module's head), and keeps no other reference to the exchange.
-    #[expect(clippy::mut_from_ref, reason = "ownership is by protocol, stated in the module's head")]
+    #[expect(
+        clippy::mut_from_ref,
+        reason = "ownership is by protocol, stated in the module's head"
+    )]
     pub(crate) unsafe fn exchange(&self) -> &mut Exchange {
         // SAFETY: exclusive by the caller's promise.
         unsafe { &mut *self.exchange.get() }
@@ -193,8 +197,16 @@ impl Record {
     /// # Safety
     /// The caller is the owner and the record is not open yet.
     pub(crate) unsafe fn set_context(&self, identity: Identity, tracestate: &[u8], baggage: &[u8]) {
-        let tracestate = if tracestate.len() <= TRACESTATE { tracestate } else { &[] };
-        let baggage = if baggage.len() <= BAGGAGE { baggage } else { &[] };
+        let tracestate = if tracestate.len() <= TRACESTATE {
+            tracestate
+        } else {
+            &[]
+        };
+        let baggage = if baggage.len() <= BAGGAGE {
+            baggage
+        } else {
+            &[]
+        };
         // SAFETY: not published, so nobody reads; the lengths are checked.
         unsafe {
             *self.identity.get() = identity;
@@ -236,7 +248,10 @@ impl Record {
     ///
     /// # Safety
     /// The caller holds the connection's lock and no other reference to the buffer.
-    #[expect(clippy::mut_from_ref, reason = "ownership is by protocol, stated in the module's head")]
+    #[expect(
+        clippy::mut_from_ref,
+        reason = "ownership is by protocol, stated in the module's head"
+    )]
     pub(crate) unsafe fn headers(&self) -> &mut [u8; HEADERS] {
         // SAFETY: exclusive by the caller's promise.
         unsafe { &mut *self.headers.get() }
@@ -246,7 +261,10 @@ impl Record {
     ///
     /// # Safety
     /// The caller pins the record and is the only writer on its connection.
-    #[expect(clippy::mut_from_ref, reason = "ownership is by protocol, stated in the module's head")]
+    #[expect(
+        clippy::mut_from_ref,
+        reason = "ownership is by protocol, stated in the module's head"
+    )]
     pub(crate) unsafe fn scratch(&self) -> &mut [u8; SCRATCH] {
         // SAFETY: exclusive by the caller's promise.
         unsafe { &mut (*self.scratch.get()).0 }
@@ -270,7 +288,10 @@ mod tests {
         let record = slab.get(slab.take().unwrap()).unwrap();
         // SAFETY: this test owns the record.
         let exchange = unsafe { record.exchange() };
-        assert_eq!(format!("{exchange:?}"), format!("{:?}", Exchange::default()));
+        assert_eq!(
+            format!("{exchange:?}"),
+            format!("{:?}", Exchange::default())
+        );
     }
 
     #[test]

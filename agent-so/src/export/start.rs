@@ -39,12 +39,21 @@ pub(crate) fn blocked_signals() -> u64 {
 
 fn change_mask(new: Option<u64>) -> u64 {
     let mut old = 0u64;
-    let new = new.as_ref().map_or(0, |set| std::ptr::from_ref(set) as usize);
+    let new = new
+        .as_ref()
+        .map_or(0, |set| std::ptr::from_ref(set) as usize);
     // SAFETY: both sets (or null) outlive the call and have the announced size.
     let _ = unsafe {
         raw::call(
             libc::SYS_rt_sigprocmask,
-            [libc::SIG_SETMASK as usize, new, &raw mut old as usize, SET, 0, 0],
+            [
+                libc::SIG_SETMASK as usize,
+                new,
+                &raw mut old as usize,
+                SET,
+                0,
+                0,
+            ],
         )
     };
     old
@@ -56,7 +65,12 @@ pub(super) fn now(state: &'static State) {
         // Forked behind libc's back: its locks may be held by threads that do not exist here.
         return;
     }
-    if state.queue.thread.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+    if state
+        .queue
+        .thread
+        .compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed)
+        .is_err()
+    {
         return;
     }
     // The new thread inherits the mask: it must never run a handler of the program's.
@@ -95,7 +109,14 @@ extern "C" fn enter(argument: *mut c_void) -> *mut c_void {
     let _ = unsafe {
         raw::call(
             libc::SYS_prctl,
-            [libc::PR_SET_NAME as usize, c"otel-run".as_ptr() as usize, 0, 0, 0, 0],
+            [
+                libc::PR_SET_NAME as usize,
+                c"otel-run".as_ptr() as usize,
+                0,
+                0,
+                0,
+                0,
+            ],
         )
     };
     // SAFETY: the state region, as `spawn` passed it.

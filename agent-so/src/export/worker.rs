@@ -19,7 +19,7 @@ const NAP_NS: u64 = 50_000_000;
 static ADDRESSES: Addresses = Addresses::new();
 
 enum Destination {
-    Otlp(Option<Exporter>),
+    Otlp(Option<Box<Exporter>>),
     Console,
     None,
 }
@@ -98,7 +98,8 @@ impl Worker {
         };
         queue.sleeping.store(mode, Ordering::SeqCst);
         let idle = existing(self.state).is_none_or(|c| c.receiver.is_empty());
-        let flush = queue.flush_wanted.load(Ordering::SeqCst) != queue.flush_done.load(Ordering::SeqCst);
+        let flush =
+            queue.flush_wanted.load(Ordering::SeqCst) != queue.flush_done.load(Ordering::SeqCst);
         if !flush && (idle || mode == NAPPING) && limit != Some(0) {
             raw::futex_wait(&queue.sleeping, mode, limit);
         }
@@ -107,11 +108,15 @@ impl Worker {
 
     /// Encodes what waits; sends each batch that is full.
     fn drain(&mut self) {
-        let Some(channel) = existing(self.state) else { return };
+        let Some(channel) = existing(self.state) else {
+            return;
+        };
         self.wall.refresh();
         let most = settings::get().config.batch.max_export_batch_size as u64;
         while let Ok(index) = channel.receiver.try_recv() {
-            let Some(record) = self.state.records.get(index) else { continue };
+            let Some(record) = self.state.records.get(index) else {
+                continue;
+            };
             if self.count == 0 {
                 self.since_ns = clock::monotonic_ns();
             }
@@ -127,7 +132,10 @@ impl Worker {
     }
 
     fn send(&mut self) {
-        let (spans, count) = (std::mem::take(&mut self.spans), std::mem::take(&mut self.count));
+        let (spans, count) = (
+            std::mem::take(&mut self.spans),
+            std::mem::take(&mut self.count),
+        );
         match &mut self.destination {
             Destination::None => {}
             Destination::Console => {
@@ -141,7 +149,10 @@ impl Worker {
     }
 
     fn exported(&self, count: u64) {
-        self.state.counters.exported.fetch_add(count, Ordering::Relaxed);
+        self.state
+            .counters
+            .exported
+            .fetch_add(count, Ordering::Relaxed);
     }
 
     fn send_otlp(&mut self, spans: &[u8], count: u64) {
@@ -151,7 +162,9 @@ impl Worker {
         let deadline = limit.map(|limit| Instant::now() + limit);
         // Twice: the program may have closed our descriptors (daemons do), and a new exporter may then do.
         for _ in 0..2 {
-            let Some(mut exporter) = self.take_exporter() else { break };
+            let Some(mut exporter) = self.take_exporter() else {
+                break;
+            };
             let state = self.state;
             let flushing = move || {
                 let queue = &state.queue;
@@ -160,7 +173,10 @@ impl Worker {
             let outcome = exporter.export(request.clone(), count, deadline, &flushing);
             match outcome {
                 Outcome::Broken { detail, .. } => {
-                    log::line(LogLevel::Debug, format_args!("exporter lost its descriptors: {detail}"));
+                    log::line(
+                        LogLevel::Debug,
+                        format_args!("exporter lost its descriptors: {detail}"),
+                    );
                     std::mem::forget(exporter);
                     continue;
                 }
@@ -172,7 +188,10 @@ impl Worker {
                     {
                         log::line(
                             LogLevel::Warn,
-                            format_args!("the collector rejected {} of {count} spans: {}", sent.rejected, sent.message),
+                            format_args!(
+                                "the collector rejected {} of {count} spans: {}",
+                                sent.rejected, sent.message
+                            ),
                         );
                     }
                 }
@@ -181,7 +200,10 @@ impl Worker {
                     if !std::mem::replace(&mut self.said.failed, true) {
                         log::line(
                             LogLevel::Warn,
-                            format_args!("{count} spans were lost: {}: {detail}", config.otlp.endpoint),
+                            format_args!(
+                                "{count} spans were lost: {}: {detail}",
+                                config.otlp.endpoint
+                            ),
                         );
                     }
                 }
@@ -192,7 +214,7 @@ impl Worker {
         self.lost(count);
     }
 
-    fn take_exporter(&mut self) -> Option<Exporter> {
+    fn take_exporter(&mut self) -> Option<Box<Exporter>> {
         if let Destination::Otlp(known) = &mut self.destination
             && let Some(exporter) = known.take()
         {
@@ -205,7 +227,7 @@ impl Worker {
             adopt: Ok,
         };
         match Exporter::new(&settings::get().config.otlp, &surroundings) {
-            Ok(exporter) => Some(exporter),
+            Ok(exporter) => Some(Box::new(exporter)),
             Err(error) => {
                 if !std::mem::replace(&mut self.said.failed, true) {
                     log::emit(format_args!("spans cannot be exported: {error}"));
@@ -216,12 +238,16 @@ impl Worker {
     }
 
     fn lost(&self, count: u64) {
-        self.state.counters.export_failed.fetch_add(count, Ordering::Relaxed);
+        self.state
+            .counters
+            .export_failed
+            .fetch_add(count, Ordering::Relaxed);
     }
 
     fn report_drops(&mut self) {
         let counters = &self.state.counters;
-        let dropped = counters.queue_full.load(Ordering::Relaxed) + counters.no_record.load(Ordering::Relaxed);
+        let dropped = counters.queue_full.load(Ordering::Relaxed)
+            + counters.no_record.load(Ordering::Relaxed);
         if dropped > 0 && !std::mem::replace(&mut self.said.dropped, true) {
             log::line(
                 LogLevel::Warn,
@@ -230,4 +256,3 @@ impl Worker {
         }
     }
 }
-

@@ -11,14 +11,22 @@ use std::ffi::{c_char, c_void};
 use std::sync::atomic::AtomicPtr;
 
 /// Flushes, and gives the address to jump to. `envp` is null where the call inherits the environment.
-extern "C" fn before(slot: &'static AtomicPtr<c_void>, path: *const c_char, envp: *const *mut c_char) -> *mut c_void {
+extern "C" fn before(
+    slot: &'static AtomicPtr<c_void>,
+    path: *const c_char,
+    envp: *const *mut c_char,
+) -> *mut c_void {
     if process::state().is_some() {
         change();
         // SAFETY: the program's own arguments, as its call demands.
         unsafe { note_child(path, envp) };
     }
     let target = real::jump_target(slot);
-    if target.is_null() { no_such_function as *mut c_void } else { target }
+    if target.is_null() {
+        no_such_function as *mut c_void
+    } else {
+        target
+    }
 }
 
 extern "C" fn no_such_function() -> i32 {
@@ -36,7 +44,7 @@ macro_rules! execs {
             /// The C contract of the function of that name.
             #[unsafe(naked)]
             #[cfg_attr(not(test), unsafe(no_mangle))]
-            pub unsafe extern "C" fn $name() {
+            pub(crate) unsafe extern "C" fn $name() {
                 naked_asm!(
                     // rax: the number of vector registers of a variadic call. Seven pushes align the stack.
                     "push rdi", "push rsi", "push rdx", "push rcx", "push r8", "push r9", "push rax",

@@ -10,7 +10,7 @@ use std::ffi::{c_int, c_uint};
 /// # Safety
 /// The C contract of `close`.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn close(fd: c_int) -> c_int {
+pub(crate) unsafe extern "C" fn close(fd: c_int) -> c_int {
     if word(fd) != table::UNKNOWN {
         if refuse_lost(fd) {
             return -1;
@@ -54,7 +54,7 @@ fn forget_range(first: c_uint, last: c_uint) {
 /// # Safety
 /// The C contract of `close_range`.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
+pub(crate) unsafe extern "C" fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
     let closes = flags & libc::CLOSE_RANGE_CLOEXEC as c_int == 0 && first <= last;
     if closes {
         forget_range(first, last);
@@ -68,7 +68,7 @@ pub unsafe extern "C" fn close_range(first: c_uint, last: c_uint, flags: c_int) 
 /// # Safety
 /// The C contract of `closefrom`.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn closefrom(first: c_int) {
+pub(crate) unsafe extern "C" fn closefrom(first: c_int) {
     forget_range(first.max(0) as c_uint, c_uint::MAX);
     // SAFETY: the program's own call.
     unsafe { real::closefrom(first) }
@@ -90,7 +90,7 @@ fn duplicated(old: c_int, new: c_int) -> c_int {
 /// # Safety
 /// The C contract of `dup`.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn dup(fd: c_int) -> c_int {
+pub(crate) unsafe extern "C" fn dup(fd: c_int) -> c_int {
     // SAFETY: the program's own call.
     duplicated(fd, unsafe { real::dup(fd) })
 }
@@ -101,7 +101,12 @@ fn forget_target(old: c_int, new: c_int) {
         return;
     }
     // SAFETY: asking for descriptor flags touches no memory.
-    let open = unsafe { raw::call(libc::SYS_fcntl, [old as usize, libc::F_GETFD as usize, 0, 0, 0, 0]) };
+    let open = unsafe {
+        raw::call(
+            libc::SYS_fcntl,
+            [old as usize, libc::F_GETFD as usize, 0, 0, 0, 0],
+        )
+    };
     if open.is_ok() {
         forget(new);
     }
@@ -112,11 +117,15 @@ fn forget_target(old: c_int, new: c_int) {
 /// # Safety
 /// The C contract of `dup2`.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn dup2(old: c_int, new: c_int) -> c_int {
+pub(crate) unsafe extern "C" fn dup2(old: c_int, new: c_int) -> c_int {
     forget_target(old, new);
     // SAFETY: the program's own call.
     let result = unsafe { real::dup2(old, new) };
-    if old == new { result } else { duplicated(old, result) }
+    if old == new {
+        result
+    } else {
+        duplicated(old, result)
+    }
 }
 
 /// Hook of `dup3`.
@@ -124,7 +133,7 @@ pub unsafe extern "C" fn dup2(old: c_int, new: c_int) -> c_int {
 /// # Safety
 /// The C contract of `dup3`.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int {
+pub(crate) unsafe extern "C" fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int {
     forget_target(old, new);
     // SAFETY: the program's own call.
     duplicated(old, unsafe { real::dup3(old, new, flags) })
@@ -138,7 +147,7 @@ macro_rules! fcntls {
             /// # Safety
             /// The C contract of `fcntl`, whose third argument is an int, a long or a pointer, or missing.
             #[cfg_attr(not(test), unsafe(no_mangle))]
-            pub unsafe extern "C" fn $name(fd: c_int, command: c_int, argument: usize) -> c_int {
+            pub(crate) unsafe extern "C" fn $name(fd: c_int, command: c_int, argument: usize) -> c_int {
                 // SAFETY: the program's own call; a missing argument is not looked at by the kernel either.
                 let result = unsafe { real::$name(fd, command, argument) };
                 match command {

@@ -12,7 +12,10 @@ const NOT_CONSUMED: c_int = libc::MSG_PEEK | libc::MSG_OOB | libc::MSG_ERRQUEUE;
 
 #[inline]
 fn one(buffer: *mut c_void, len: size_t) -> [iovec; 1] {
-    [iovec { iov_base: buffer, iov_len: len }]
+    [iovec {
+        iov_base: buffer,
+        iov_len: len,
+    }]
 }
 
 fn took(fd: c_int, word: u32, result: ssize_t, buffers: &[iovec], flags: c_int) {
@@ -35,7 +38,7 @@ macro_rules! simple_reads {
             /// # Safety
             /// The C contract of the function of that name.
             #[cfg_attr(not(test), unsafe(no_mangle))]
-            pub unsafe extern "C" fn $name(fd: c_int, $($arg: $ty),*) -> ssize_t {
+            pub(crate) unsafe extern "C" fn $name(fd: c_int, $($arg: $ty),*) -> ssize_t {
                 let word = word(fd);
                 if word == IGNORED {
                     // SAFETY: the program's own call.
@@ -81,7 +84,7 @@ unsafe fn checked<'a>(pieces: *const iovec, count: usize) -> &'a [iovec] {
 /// # Safety
 /// The C contract of `readv`.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn readv(fd: c_int, pieces: *const iovec, count: c_int) -> ssize_t {
+pub(crate) unsafe extern "C" fn readv(fd: c_int, pieces: *const iovec, count: c_int) -> ssize_t {
     let word = word(fd);
     if word == IGNORED {
         // SAFETY: the program's own call.
@@ -94,7 +97,13 @@ pub unsafe extern "C" fn readv(fd: c_int, pieces: *const iovec, count: c_int) ->
     let result = unsafe { real::readv(fd, pieces, count) };
     if result >= 0 {
         // SAFETY: the call succeeded with these pieces.
-        took(fd, word, result, unsafe { checked(pieces, count as usize) }, 0);
+        took(
+            fd,
+            word,
+            result,
+            unsafe { checked(pieces, count as usize) },
+            0,
+        );
     } else {
         took(fd, word, result, &[], 0);
     }
@@ -106,7 +115,7 @@ pub unsafe extern "C" fn readv(fd: c_int, pieces: *const iovec, count: c_int) ->
 /// # Safety
 /// The C contract of `recvmsg`.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t {
+pub(crate) unsafe extern "C" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t {
     let word = word(fd);
     if refuse_lost(fd) {
         return -1;
@@ -144,7 +153,9 @@ unsafe fn arrived(message: &msghdr) {
         while !header.is_null() {
             if (*header).cmsg_level == libc::SOL_SOCKET && (*header).cmsg_type == libc::SCM_RIGHTS {
                 let data = libc::CMSG_DATA(header).cast::<c_int>();
-                let bytes = (*header).cmsg_len.saturating_sub(libc::CMSG_LEN(0) as usize);
+                let bytes = (*header)
+                    .cmsg_len
+                    .saturating_sub(libc::CMSG_LEN(0) as usize);
                 for i in 0..bytes / size_of::<c_int>() {
                     let fd = data.add(i).read_unaligned();
                     with_state(|state| detach(state, fd, table::UNKNOWN));
@@ -160,7 +171,7 @@ unsafe fn arrived(message: &msghdr) {
 /// # Safety
 /// The C contract of `recvmmsg`.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn recvmmsg(
+pub(crate) unsafe extern "C" fn recvmmsg(
     fd: c_int,
     messages: *mut mmsghdr,
     count: c_uint,
@@ -177,7 +188,13 @@ pub unsafe extern "C" fn recvmmsg(
         // SAFETY: the kernel has filled in this many messages.
         unsafe {
             let message = &*messages.add(i);
-            took_message(fd, word, &message.msg_hdr, message.msg_len as ssize_t, flags);
+            took_message(
+                fd,
+                word,
+                &message.msg_hdr,
+                message.msg_len as ssize_t,
+                flags,
+            );
         }
     }
     if result < 0 && word != IGNORED {

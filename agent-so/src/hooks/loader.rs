@@ -20,7 +20,7 @@ pub(crate) fn without_deepbind() {
 /// The C contract of `dlopen`.
 #[unsafe(naked)]
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn dlopen(name: *const c_char, flags: c_int) -> *mut c_void {
+pub(crate) unsafe extern "C" fn dlopen(name: *const c_char, flags: c_int) -> *mut c_void {
     naked_asm!(
         "and esi, [rip + {mask}]",
         "mov rax, [rip + {slot}]",
@@ -44,7 +44,11 @@ pub unsafe extern "C" fn dlopen(name: *const c_char, flags: c_int) -> *mut c_voi
 
 extern "C" fn find() -> *mut c_void {
     let target = real::jump_target(&real::jumps::DLOPEN);
-    if target.is_null() { nothing as *mut c_void } else { target }
+    if target.is_null() {
+        nothing as *mut c_void
+    } else {
+        target
+    }
 }
 
 extern "C" fn nothing() -> *mut c_void {

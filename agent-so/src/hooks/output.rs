@@ -9,11 +9,17 @@ use std::ffi::{c_int, c_uint, c_void};
 
 #[inline]
 fn one(buffer: *const c_void, len: size_t) -> [iovec; 1] {
-    [iovec { iov_base: buffer.cast_mut(), iov_len: len }]
+    [iovec {
+        iov_base: buffer.cast_mut(),
+        iov_len: len,
+    }]
 }
 
 fn flat(bytes: &[u8]) -> iovec {
-    iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() }
+    iovec {
+        iov_base: bytes.as_ptr().cast_mut().cast(),
+        iov_len: bytes.len(),
+    }
 }
 
 fn message(pieces: &[iovec]) -> msghdr {
@@ -29,7 +35,7 @@ fn message(pieces: &[iovec]) -> msghdr {
 /// # Safety
 /// The C contract of `write`.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn write(fd: c_int, buffer: *const c_void, len: size_t) -> ssize_t {
+pub(crate) unsafe extern "C" fn write(fd: c_int, buffer: *const c_void, len: size_t) -> ssize_t {
     let word = word(fd);
     if word == IGNORED {
         // SAFETY: the program's own call.
@@ -55,7 +61,7 @@ pub unsafe extern "C" fn write(fd: c_int, buffer: *const c_void, len: size_t) ->
 /// # Safety
 /// The C contract of `send`.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn send(
+pub(crate) unsafe extern "C" fn send(
     fd: c_int,
     buffer: *const c_void,
     len: size_t,
@@ -87,7 +93,7 @@ pub unsafe extern "C" fn send(
 /// # Safety
 /// The C contract of `sendto`.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn sendto(
+pub(crate) unsafe extern "C" fn sendto(
     fd: c_int,
     buffer: *const c_void,
     len: size_t,
@@ -139,7 +145,9 @@ unsafe fn looked_at<'a>(pieces: *const iovec, count: usize) -> Option<&'a [iovec
     }
     // SAFETY: readable as just asked, and the program passes it to a call that reads it.
     let pieces = unsafe { std::slice::from_raw_parts(pieces, count) };
-    let total = pieces.iter().try_fold(0usize, |sum, p| sum.checked_add(p.iov_len))?;
+    let total = pieces
+        .iter()
+        .try_fold(0usize, |sum, p| sum.checked_add(p.iov_len))?;
     (total <= isize::MAX as usize).then_some(pieces)
 }
 
@@ -157,7 +165,7 @@ unsafe fn sent<'a>(result: ssize_t, pieces: *const iovec, count: usize) -> &'a [
 /// # Safety
 /// The C contract of `writev`.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn writev(fd: c_int, pieces: *const iovec, count: c_int) -> ssize_t {
+pub(crate) unsafe extern "C" fn writev(fd: c_int, pieces: *const iovec, count: c_int) -> ssize_t {
     let word = word(fd);
     if word == IGNORED {
         // SAFETY: the program's own call.
@@ -171,7 +179,9 @@ pub unsafe extern "C" fn writev(fd: c_int, pieces: *const iovec, count: c_int) -
     if observe::never_rewritten(word) {
         let result = plain();
         // SAFETY: a call that succeeded has read its pieces.
-        observe::wrote(fd, word, result, unsafe { sent(result, pieces, count as usize) });
+        observe::wrote(fd, word, result, unsafe {
+            sent(result, pieces, count as usize)
+        });
         return result;
     }
     // SAFETY: only looked at.
@@ -193,7 +203,7 @@ pub unsafe extern "C" fn writev(fd: c_int, pieces: *const iovec, count: c_int) -
 /// # Safety
 /// The C contract of `sendmsg`.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn sendmsg(fd: c_int, given: *const msghdr, flags: c_int) -> ssize_t {
+pub(crate) unsafe extern "C" fn sendmsg(fd: c_int, given: *const msghdr, flags: c_int) -> ssize_t {
     let word = word(fd);
     // SAFETY: the program's own call.
     let plain = || unsafe { real::sendmsg(fd, given, flags) };
@@ -213,7 +223,9 @@ pub unsafe extern "C" fn sendmsg(fd: c_int, given: *const msghdr, flags: c_int) 
     if observe::never_rewritten(word) {
         let result = plain();
         // SAFETY: a call that succeeded has read its pieces.
-        observe::wrote(fd, word, result, unsafe { sent(result, header.msg_iov, header.msg_iovlen) });
+        observe::wrote(fd, word, result, unsafe {
+            sent(result, header.msg_iov, header.msg_iovlen)
+        });
         return result;
     }
     // SAFETY: only looked at.
@@ -247,7 +259,7 @@ pub unsafe extern "C" fn sendmsg(fd: c_int, given: *const msghdr, flags: c_int) 
 /// # Safety
 /// The C contract of `sendmmsg`.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn sendmmsg(
+pub(crate) unsafe extern "C" fn sendmmsg(
     fd: c_int,
     messages: *mut mmsghdr,
     count: c_uint,
@@ -297,7 +309,10 @@ unsafe fn went(fd: c_int, word: u32, messages: *const mmsghdr, result: c_int) {
         let (pieces, len) = unsafe {
             let message = &*messages.add(i);
             let header = &message.msg_hdr;
-            (std::slice::from_raw_parts(header.msg_iov, header.msg_iovlen), message.msg_len)
+            (
+                std::slice::from_raw_parts(header.msg_iov, header.msg_iovlen),
+                message.msg_len,
+            )
         };
         observe::wrote(fd, word, len as ssize_t, pieces);
     }

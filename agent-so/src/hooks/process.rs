@@ -14,7 +14,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 /// # Safety
 /// The C contract of `fork`.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn fork() -> pid_t {
+pub(crate) unsafe extern "C" fn fork() -> pid_t {
     // SAFETY: the program's own call.
     let pid = unsafe { real::fork() };
     if pid == 0 {
@@ -30,7 +30,7 @@ pub unsafe extern "C" fn fork() -> pid_t {
 /// The C contract of `vfork`.
 #[unsafe(naked)]
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn vfork() -> pid_t {
+pub(crate) unsafe extern "C" fn vfork() -> pid_t {
     naked_asm!(
         "push rax",
         "call {prepare}",
@@ -53,7 +53,7 @@ macro_rules! exits {
             /// # Safety
             /// The C contract of the function of that name.
             #[cfg_attr(not(test), unsafe(no_mangle))]
-            pub unsafe extern "C" fn $name(status: c_int) -> ! {
+            pub(crate) unsafe extern "C" fn $name(status: c_int) -> ! {
                 leave();
                 let target = real::jump_target(&real::jumps::$slot);
                 if !target.is_null() {
@@ -79,8 +79,8 @@ exits! { _exit EXIT quick_exit QUICK_EXIT }
 /// # Safety
 /// The C contract of `_Exit`.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-#[expect(non_snake_case, reason = "the C library's name")]
-pub unsafe extern "C" fn _Exit(status: c_int) -> ! {
+#[allow(non_snake_case, reason = "the C library's name")]
+pub(crate) unsafe extern "C" fn _Exit(status: c_int) -> ! {
     // SAFETY: the same function.
     unsafe { _exit(status) }
 }
@@ -107,7 +107,7 @@ macro_rules! spawns {
             /// # Safety
             /// The C contract of the function of that name.
             #[cfg_attr(not(test), unsafe(no_mangle))]
-            pub unsafe extern "C" fn $name(
+            pub(crate) unsafe extern "C" fn $name(
                 pid: *mut pid_t,
                 path: *const c_char,
                 actions: *const c_void,
@@ -143,7 +143,10 @@ pub(crate) unsafe fn note_child(path: *const c_char, envp: *const *mut c_char) {
             }
             at = at.add(1);
         }
-        log::text(LogLevel::Debug, b"otel-run: started without the agent (its environment has no LD_PRELOAD): ");
+        log::text(
+            LogLevel::Debug,
+            b"otel-run: started without the agent (its environment has no LD_PRELOAD): ",
+        );
         log::text(LogLevel::Debug, CStr::from_ptr(path).to_bytes());
         log::text(LogLevel::Debug, b"\n");
     }

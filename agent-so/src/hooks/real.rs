@@ -141,6 +141,7 @@ syscalls! {
 macro_rules! functions {
     ($($name:ident($($arg:ident: $ty:ty),*) -> $ret:ty, else $missing:expr;)*) => {
         $(
+            #[allow(clippy::unused_unit, reason = "closefrom returns nothing")]
             #[doc = concat!("The real `", stringify!($name), "`.")]
             pub(crate) unsafe fn $name($($arg: $ty),*) -> $ret {
                 let mut f = function_slots::$name.load(Ordering::Relaxed);
@@ -168,7 +169,9 @@ macro_rules! functions {
 }
 
 fn find(slot: &AtomicPtr<c_void>, name: &str) -> *mut c_void {
-    let Ok(name) = CStr::from_bytes_with_nul(name.as_bytes()) else { return std::ptr::null_mut() };
+    let Ok(name) = CStr::from_bytes_with_nul(name.as_bytes()) else {
+        return std::ptr::null_mut();
+    };
     let found = look_up(name);
     if !found.is_null() {
         slot.store(found, Ordering::Relaxed);
@@ -207,7 +210,12 @@ mod more_slots {
     pub(super) static RECV: AtomicPtr<c_void> = AtomicPtr::new(recv as *mut c_void);
     pub(super) static SEND: AtomicPtr<c_void> = AtomicPtr::new(send as *mut c_void);
 
-    unsafe extern "C" fn recv(fd: c_int, buffer: *mut c_void, len: size_t, flags: c_int) -> ssize_t {
+    unsafe extern "C" fn recv(
+        fd: c_int,
+        buffer: *mut c_void,
+        len: size_t,
+        flags: c_int,
+    ) -> ssize_t {
         let none = std::ptr::null_mut();
         // SAFETY: the program's arguments; no address is asked for.
         unsafe { super::fallback::recvfrom(fd, buffer, len, flags, none, none.cast()) }
@@ -225,7 +233,7 @@ mod more_slots {
 }
 
 functions! {
-    closefrom(first: c_int) -> (), else ();
+    closefrom(first: c_int) -> (), else {};
     __read_chk(fd: c_int, buffer: *mut c_void, len: size_t, size: size_t) -> ssize_t, else missing() as ssize_t;
     __recv_chk(fd: c_int, buffer: *mut c_void, len: size_t, size: size_t, flags: c_int) -> ssize_t, else missing() as ssize_t;
     __recvfrom_chk(fd: c_int, buffer: *mut c_void, len: size_t, size: size_t, flags: c_int, from: *mut sockaddr, from_len: *mut socklen_t) -> ssize_t, else missing() as ssize_t;

@@ -14,7 +14,7 @@ const MOST: usize = 8;
 /// # Safety
 /// The C contract of `getaddrinfo`.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn getaddrinfo(
+pub(crate) unsafe extern "C" fn getaddrinfo(
     node: *const c_char,
     service: *const c_char,
     hints: *const addrinfo,
@@ -51,7 +51,10 @@ unsafe fn remember(names: &crate::conn::resolver::Names, name: &CStr, list: *con
             count += 1;
         }
     }
-    let numeric = name.to_bytes().iter().all(|b| b.is_ascii_digit() || b".:%".contains(b))
+    let numeric = name
+        .to_bytes()
+        .iter()
+        .all(|b| b.is_ascii_digit() || b".:%".contains(b))
         || name.to_bytes().contains(&b':');
     if numeric {
         return;

@@ -22,7 +22,11 @@ extern "C" fn before(option: c_int) -> *mut c_void {
         sandboxed();
     }
     let target = real::jump_target(&real::jumps::PRCTL);
-    if target.is_null() { missing as *mut c_void } else { target }
+    if target.is_null() {
+        missing as *mut c_void
+    } else {
+        target
+    }
 }
 
 extern "C" fn missing() -> c_int {
@@ -36,7 +40,7 @@ extern "C" fn missing() -> c_int {
 /// The C contract of `prctl`.
 #[unsafe(naked)]
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn prctl() {
+pub(crate) unsafe extern "C" fn prctl() {
     naked_asm!(
         "push rdi", "push rsi", "push rdx", "push rcx", "push r8", "push r9", "push rax",
         "call {before}",

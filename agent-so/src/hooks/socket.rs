@@ -13,7 +13,7 @@ use std::ffi::{c_int, c_void};
 /// # Safety
 /// The C contract of `socket`.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
+pub(crate) unsafe extern "C" fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
     // SAFETY: the program's own call.
     let fd = unsafe { real::socket(domain, kind, protocol) };
     if fd < 0 {
@@ -39,7 +39,11 @@ pub unsafe extern "C" fn socket(domain: c_int, kind: c_int, protocol: c_int) -> 
 /// # Safety
 /// The C contract of `connect`.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn connect(fd: c_int, address: *const sockaddr, len: socklen_t) -> c_int {
+pub(crate) unsafe extern "C" fn connect(
+    fd: c_int,
+    address: *const sockaddr,
+    len: socklen_t,
+) -> c_int {
     if word(fd) == table::IGNORED {
         // SAFETY: the program's own call.
         return unsafe { real::connect(fd, address, len) };
@@ -49,7 +53,11 @@ pub unsafe extern "C" fn connect(fd: c_int, address: *const sockaddr, len: sockl
     }
     let mut copy = [0u8; 128];
     let known = address_bytes(address, len, &mut copy);
-    let attempt = if thread::current().has(thread::AGENT) { None } else { attempts::begin(fd, known) };
+    let attempt = if thread::current().has(thread::AGENT) {
+        None
+    } else {
+        attempts::begin(fd, known)
+    };
     // SAFETY: the program's own call.
     let result = unsafe { real::connect(fd, address, len) };
     if let Some(attempt) = attempt {
@@ -61,7 +69,10 @@ pub unsafe extern "C" fn connect(fd: c_int, address: *const sockaddr, len: sockl
 /// A copy of an address that the program passes; empty when it cannot be read (the kernel will say so).
 fn address_bytes(address: *const sockaddr, len: socklen_t, copy: &mut [u8; 128]) -> &[u8] {
     let len = (len as usize).min(copy.len());
-    let (first, last) = (address as usize, (address as usize).wrapping_add(len.max(1) - 1));
+    let (first, last) = (
+        address as usize,
+        (address as usize).wrapping_add(len.max(1) - 1),
+    );
     if len == 0 || !crate::sys::memory::readable(first) || !crate::sys::memory::readable(last) {
         return &[];
     }
@@ -85,7 +96,11 @@ fn accepted(fd: c_int) -> c_int {
 /// # Safety
 /// The C contract of `accept`.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn accept(fd: c_int, address: *mut sockaddr, len: *mut socklen_t) -> c_int {
+pub(crate) unsafe extern "C" fn accept(
+    fd: c_int,
+    address: *mut sockaddr,
+    len: *mut socklen_t,
+) -> c_int {
     // SAFETY: the program's own call.
     accepted(unsafe { real::accept(fd, address, len) })
 }
@@ -95,7 +110,7 @@ pub unsafe extern "C" fn accept(fd: c_int, address: *mut sockaddr, len: *mut soc
 /// # Safety
 /// The C contract of `accept4`.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn accept4(
+pub(crate) unsafe extern "C" fn accept4(
     fd: c_int,
     address: *mut sockaddr,
     len: *mut socklen_t,
@@ -110,7 +125,7 @@ pub unsafe extern "C" fn accept4(
 /// # Safety
 /// The C contract of `shutdown`.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn shutdown(fd: c_int, how: c_int) -> c_int {
+pub(crate) unsafe extern "C" fn shutdown(fd: c_int, how: c_int) -> c_int {
     let word = word(fd);
     if refuse_lost(fd) {
         return -1;
@@ -128,7 +143,7 @@ pub unsafe extern "C" fn shutdown(fd: c_int, how: c_int) -> c_int {
 /// # Safety
 /// The C contract of `getsockopt`.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn getsockopt(
+pub(crate) unsafe extern "C" fn getsockopt(
     fd: c_int,
     level: c_int,
     option: c_int,

@@ -57,7 +57,7 @@ const fn bits(numbers: &[c_long]) -> [u64; 8] {
 /// The C contract of `syscall`.
 #[unsafe(naked)]
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn syscall() {
+pub(crate) unsafe extern "C" fn syscall() {
     naked_asm!(
         "cmp rdi, 511",
         "ja 2f",
@@ -102,9 +102,7 @@ unsafe extern "C" fn by_number(
             libc::SYS_socket => socket::socket(fd, b as c_int, c as c_int).into(),
             libc::SYS_connect => socket::connect(fd, b as *const _, c as u32).into(),
             libc::SYS_accept => socket::accept(fd, b as *mut _, c as *mut _).into(),
-            libc::SYS_accept4 => {
-                socket::accept4(fd, b as *mut _, c as *mut _, d as c_int).into()
-            }
+            libc::SYS_accept4 => socket::accept4(fd, b as *mut _, c as *mut _, d as c_int).into(),
             libc::SYS_shutdown => socket::shutdown(fd, b as c_int).into(),
             libc::SYS_getsockopt => {
                 socket::getsockopt(fd, b as c_int, c as c_int, d as *mut _, e as *mut _).into()
@@ -127,26 +125,15 @@ unsafe extern "C" fn by_number(
             ) as c_long,
             libc::SYS_sendmsg => output::sendmsg(fd, b as *const _, c as c_int) as c_long,
             libc::SYS_recvmsg => input::recvmsg(fd, b as *mut _, c as c_int) as c_long,
-            libc::SYS_sendmmsg => {
-                output::sendmmsg(fd, b as *mut _, c as c_uint, d as c_int).into()
-            }
+            libc::SYS_sendmmsg => output::sendmmsg(fd, b as *mut _, c as c_uint, d as c_int).into(),
             libc::SYS_recvmmsg => {
                 input::recvmmsg(fd, b as *mut _, c as c_uint, d as c_int, e as *mut _).into()
             }
-            libc::SYS_sendfile => {
-                transfer::sendfile(fd, b as c_int, c as *mut _, d) as c_long
+            libc::SYS_sendfile => transfer::sendfile(fd, b as c_int, c as *mut _, d) as c_long,
+            libc::SYS_splice => {
+                transfer::splice(fd, b as *mut _, c as c_int, d as *mut _, e, f as c_uint) as c_long
             }
-            libc::SYS_splice => transfer::splice(
-                fd,
-                b as *mut _,
-                c as c_int,
-                d as *mut _,
-                e,
-                f as c_uint,
-            ) as c_long,
-            libc::SYS_close_range => {
-                fds::close_range(a as c_uint, b as c_uint, c as c_int).into()
-            }
+            libc::SYS_close_range => fds::close_range(a as c_uint, b as c_uint, c as c_int).into(),
             other => {
                 match other {
                     libc::SYS_exit_group => process::leave(),

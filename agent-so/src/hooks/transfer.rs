@@ -15,7 +15,7 @@ macro_rules! sendfiles {
             /// # Safety
             /// The C contract of `sendfile`.
             #[cfg_attr(not(test), unsafe(no_mangle))]
-            pub unsafe extern "C" fn $name(
+            pub(crate) unsafe extern "C" fn $name(
                 out: c_int,
                 input: c_int,
                 offset: *mut off_t,
@@ -39,7 +39,7 @@ sendfiles! { sendfile sendfile64 }
 /// # Safety
 /// The C contract of `splice`.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn splice(
+pub(crate) unsafe extern "C" fn splice(
     input: c_int,
     input_offset: *mut i64,
     output: c_int,

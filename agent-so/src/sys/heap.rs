@@ -25,7 +25,10 @@ static CONTROL: AtomicPtr<Control> = AtomicPtr::new(std::ptr::null_mut());
 struct AgentHeap;
 
 #[cfg_attr(not(test), global_allocator)]
-#[cfg_attr(test, expect(dead_code, reason = "tests run on the system's allocator"))]
+#[cfg_attr(
+    test,
+    expect(dead_code, reason = "tests run on the system's allocator")
+)]
 static HEAP: AgentHeap = AgentHeap;
 
 fn control() -> Option<&'static Control> {
@@ -48,7 +51,11 @@ fn control() -> Option<&'static Control> {
 
 fn with_heap<R>(f: impl FnOnce(&mut dlmalloc::Dlmalloc) -> R) -> Option<R> {
     let control = control()?;
-    while control.lock.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_err() {
+    while control
+        .lock
+        .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed)
+        .is_err()
+    {
         if control.lock.swap(2, Ordering::Acquire) == 0 {
             break;
         }
@@ -114,7 +121,7 @@ mod tests {
         unsafe {
             let a = heap.alloc(layout);
             let b = heap.alloc_zeroed(layout);
-            assert!(!a.is_null() && !b.is_null() && a != b && a as usize % 64 == 0);
+            assert!(!a.is_null() && !b.is_null() && a != b && (a as usize).is_multiple_of(64));
             a.write_bytes(7, 100);
             assert_eq!(*b.add(99), 0);
             let a = heap.realloc(a, layout, 100_000);

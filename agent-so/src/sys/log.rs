@@ -20,13 +20,22 @@ pub(crate) fn set_up(level: LogLevel) {
 
 /// Sends the log to a file from here on.
 pub(crate) fn open_file(path: &std::path::Path) {
-    let Ok(name) = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()) else { return };
+    let Ok(name) = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()) else {
+        return;
+    };
     let flags = (libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_CLOEXEC) as usize;
     // SAFETY: the path is NUL-terminated and outlives the call.
     let opened = unsafe {
         raw::call(
             libc::SYS_openat,
-            [libc::AT_FDCWD as usize, name.as_ptr() as usize, flags, 0o600, 0, 0],
+            [
+                libc::AT_FDCWD as usize,
+                name.as_ptr() as usize,
+                flags,
+                0o600,
+                0,
+                0,
+            ],
         )
     };
     match opened {

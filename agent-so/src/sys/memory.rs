@@ -14,9 +14,7 @@ pub(crate) fn readable(address: usize) -> bool {
     // Stay inside the page: the set's eight bytes must not reach into the next one.
     let at = address.min((address | (PAGE - 1)) + 1 - SET);
     // SAFETY: an invalid `how` changes no mask; a bad address is what is asked about.
-    let answer = unsafe {
-        raw::call(libc::SYS_rt_sigprocmask, [usize::MAX, at, 0, SET, 0, 0])
-    };
+    let answer = unsafe { raw::call(libc::SYS_rt_sigprocmask, [usize::MAX, at, 0, SET, 0, 0]) };
     answer == Err(Errno(libc::EINVAL))
 }
 

@@ -42,13 +42,18 @@ pub(crate) fn separate(keep_stderr: bool) {
     }
     // SAFETY: only this thread's table is changed.
     let unshared = unsafe {
-        raw::call(libc::SYS_unshare, [libc::CLONE_FILES as usize, 0, 0, 0, 0, 0])
+        raw::call(
+            libc::SYS_unshare,
+            [libc::CLONE_FILES as usize, 0, 0, 0, 0, 0],
+        )
     };
     if unshared.is_err() {
         return;
     }
     thread::current().set(SEPARATE);
-    let highest = process::peek().map_or(0, |state| state.table.highest()).max(HIGHEST);
+    let highest = process::peek()
+        .map_or(0, |state| state.table.highest())
+        .max(HIGHEST);
     for fd in 0..=highest {
         if fd != 2 || !keep_stderr {
             // SAFETY: as above: the table is this thread's own.
@@ -63,15 +68,29 @@ pub(crate) fn base() -> i32 {
     if known != 0 {
         return known;
     }
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
     // SAFETY: the struct outlives the call.
     let got = unsafe {
         raw::call(
             libc::SYS_prlimit64,
-            [0, libc::RLIMIT_NOFILE as usize, 0, &raw mut limit as usize, 0, 0],
+            [
+                0,
+                libc::RLIMIT_NOFILE as usize,
+                0,
+                &raw mut limit as usize,
+                0,
+                0,
+            ],
         )
     };
-    let soft = if got.is_ok() { limit.rlim_cur.min(HIGHEST as u64) as i32 } else { 1024 };
+    let soft = if got.is_ok() {
+        limit.rlim_cur.min(HIGHEST as u64) as i32
+    } else {
+        1024
+    };
     let base = (soft - RESERVE).max(soft / 2).max(3);
     BASE.store(base, Ordering::Relaxed);
     base
@@ -88,7 +107,14 @@ pub(crate) fn lift(fd: i32) -> i32 {
         unsafe {
             raw::call(
                 libc::SYS_fcntl,
-                [fd as usize, libc::F_DUPFD_CLOEXEC as usize, from as usize, 0, 0, 0],
+                [
+                    fd as usize,
+                    libc::F_DUPFD_CLOEXEC as usize,
+                    from as usize,
+                    0,
+                    0,
+                    0,
+                ],
             )
         }
     };

@@ -83,7 +83,9 @@ pub(crate) fn peek() -> Option<&'static State> {
 
 /// Maps the state and switches the hooks on. Called once, in the constructor.
 pub(crate) fn start() -> bool {
-    let Some(at) = region::map(size_of::<State>()) else { return false };
+    let Some(at) = region::map(size_of::<State>()) else {
+        return false;
+    };
     STATE.store(at.cast(), Ordering::Release);
     forked();
     // SAFETY: a function that lives as long as the object, which is never unloaded.
@@ -141,7 +143,11 @@ pub(crate) fn forked() {
 impl State {
     #[cold]
     fn begin(&self) -> Option<()> {
-        if self.begun.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Acquire).is_err() {
+        if self
+            .begun
+            .compare_exchange(0, 1, Ordering::AcqRel, Ordering::Acquire)
+            .is_err()
+        {
             // Another thread (or the code we interrupted) is at it; what this call would have seen is lost.
             return (self.begun.load(Ordering::Acquire) == 2).then_some(());
         }
@@ -183,7 +189,10 @@ impl IdSource {
     pub(crate) fn next(&self) -> [u64; 2] {
         let n = self.counter.fetch_add(1, Ordering::Relaxed);
         let [a, b] = &self.seed;
-        [mix(a.load(Ordering::Relaxed), n), mix(b.load(Ordering::Relaxed), n)]
+        [
+            mix(a.load(Ordering::Relaxed), n),
+            mix(b.load(Ordering::Relaxed), n),
+        ]
     }
 }
 
@@ -201,7 +210,10 @@ mod tests {
 
     #[test]
     fn ids_differ() {
-        let ids = IdSource { seed: Default::default(), counter: AtomicU64::new(0) };
+        let ids = IdSource {
+            seed: Default::default(),
+            counter: AtomicU64::new(0),
+        };
         ids.seed();
         let all: std::collections::HashSet<_> = (0..10_000).map(|_| ids.next()).collect();
         assert_eq!(all.len(), 10_000);

@@ -25,7 +25,11 @@ pub(crate) unsafe fn syscall6(nr: i64, args: [usize; 6]) -> isize {
 
 /// Splits a kernel result into value and error.
 pub(crate) fn check(ret: isize) -> Result<usize, Errno> {
-    if (-4095..0).contains(&ret) { Err(Errno(-ret as i32)) } else { Ok(ret as usize) }
+    if (-4095..0).contains(&ret) {
+        Err(Errno(-ret as i32))
+    } else {
+        Ok(ret as usize)
+    }
 }
 
 /// Makes a system call and checks its result.
@@ -52,14 +56,29 @@ pub(crate) fn gettid() -> u32 {
 /// Writes bytes to a descriptor once; a short write or an error is the caller's to judge.
 pub(crate) fn write(fd: i32, bytes: &[u8]) -> Result<usize, Errno> {
     // SAFETY: pointer and length are of a live slice.
-    unsafe { call(libc::SYS_write, [fd as usize, bytes.as_ptr() as usize, bytes.len(), 0, 0, 0]) }
+    unsafe {
+        call(
+            libc::SYS_write,
+            [fd as usize, bytes.as_ptr() as usize, bytes.len(), 0, 0, 0],
+        )
+    }
 }
 
 /// Fills `out` with random bytes; false when the kernel has none to give.
 pub(crate) fn random(out: &mut [u8]) -> bool {
     // SAFETY: pointer and length are of a live, writable slice.
     let got = unsafe {
-        call(libc::SYS_getrandom, [out.as_mut_ptr() as usize, out.len(), 1 /* GRND_NONBLOCK */, 0, 0, 0])
+        call(
+            libc::SYS_getrandom,
+            [
+                out.as_mut_ptr() as usize,
+                out.len(),
+                1, /* GRND_NONBLOCK */
+                0,
+                0,
+                0,
+            ],
+        )
     };
     got == Ok(out.len())
 }
@@ -115,7 +134,10 @@ pub(crate) fn futex_wait(
     let op = (libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG) as usize;
     // SAFETY: the word lives as long as the reference; the timespec (or null) outlives the call.
     let _ = unsafe {
-        call(libc::SYS_futex, [word.as_ptr() as usize, op, expected as usize, limit, 0, 0])
+        call(
+            libc::SYS_futex,
+            [word.as_ptr() as usize, op, expected as usize, limit, 0, 0],
+        )
     };
 }
 
@@ -124,7 +146,10 @@ pub(crate) fn futex_wake(word: &std::sync::atomic::AtomicU32) {
     let op = (libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG) as usize;
     // SAFETY: the word lives as long as the reference.
     let _ = unsafe {
-        call(libc::SYS_futex, [word.as_ptr() as usize, op, i32::MAX as usize, 0, 0, 0])
+        call(
+            libc::SYS_futex,
+            [word.as_ptr() as usize, op, i32::MAX as usize, 0, 0, 0],
+        )
     };
 }
 
@@ -137,7 +162,11 @@ mod tests {
         assert_eq!(write(-1, b"x"), Err(Errno(libc::EBADF)));
         assert_eq!(socket_option(-1, libc::SO_TYPE), Err(Errno(libc::EBADF)));
         assert_eq!(check(-4095), Err(Errno(4095)));
-        assert_eq!(check(-4096), Ok(-4096isize as usize), "an address, not an error");
+        assert_eq!(
+            check(-4096),
+            Ok(-4096isize as usize),
+            "an address, not an error"
+        );
     }
 
     #[test]

@@ -14,10 +14,14 @@ pub(crate) fn map(size: usize) -> Option<*mut u8> {
     let protection = (libc::PROT_READ | libc::PROT_WRITE) as usize;
     let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE) as usize;
     // SAFETY: a fresh anonymous mapping at an address of the kernel's choice touches nothing that exists.
-    let at = unsafe { raw::call(libc::SYS_mmap, [0, size, protection, flags, usize::MAX, 0]) }.ok()?;
+    let at =
+        unsafe { raw::call(libc::SYS_mmap, [0, size, protection, flags, usize::MAX, 0]) }.ok()?;
     // SAFETY: advice on the mapping just made.
     let wiped = unsafe {
-        raw::call(libc::SYS_madvise, [at, size, libc::MADV_WIPEONFORK as usize, 0, 0, 0])
+        raw::call(
+            libc::SYS_madvise,
+            [at, size, libc::MADV_WIPEONFORK as usize, 0, 0, 0],
+        )
     };
     if wiped.is_err() {
         WIPE_BY_HAND.store(true, Ordering::Relaxed);
@@ -37,6 +41,9 @@ pub(crate) fn wipe_by_hand() -> bool {
 pub(crate) unsafe fn wipe(at: *mut u8, size: usize) {
     // SAFETY: MADV_DONTNEED on private anonymous memory reads as zero afterwards; the caller owns the region.
     let _ = unsafe {
-        raw::call(libc::SYS_madvise, [at as usize, size, libc::MADV_DONTNEED as usize, 0, 0, 0])
+        raw::call(
+            libc::SYS_madvise,
+            [at as usize, size, libc::MADV_DONTNEED as usize, 0, 0, 0],
+        )
     };
 }

@@ -39,7 +39,10 @@ impl<T: Slot> Slab<T> {
     /// The slot of an index that [`Slab::take`] gave (it may be free again). `None` for an index never given.
     #[inline]
     pub(crate) fn get(&self, index: u32) -> Option<&T> {
-        let chunk = self.chunks.get((index / T::PER_CHUNK) as usize)?.load(Ordering::Acquire);
+        let chunk = self
+            .chunks
+            .get((index / T::PER_CHUNK) as usize)?
+            .load(Ordering::Acquire);
         if chunk.is_null() {
             return None;
         }
@@ -53,7 +56,9 @@ impl<T: Slot> Slab<T> {
         while let Some(index) = (head as u32).checked_sub(1) {
             let next = self.get(index)?.link().load(Ordering::Relaxed);
             let tagged = ((head >> 32).wrapping_add(1) << 32) | u64::from(next);
-            match self.free.compare_exchange_weak(head, tagged, Ordering::AcqRel, Ordering::Acquire)
+            match self
+                .free
+                .compare_exchange_weak(head, tagged, Ordering::AcqRel, Ordering::Acquire)
             {
                 Ok(_) => return Some(index),
                 Err(now) => head = now,
@@ -69,7 +74,9 @@ impl<T: Slot> Slab<T> {
         loop {
             slot.link().store(head as u32, Ordering::Relaxed);
             let tagged = ((head >> 32).wrapping_add(1) << 32) | u64::from(index + 1);
-            match self.free.compare_exchange_weak(head, tagged, Ordering::AcqRel, Ordering::Acquire)
+            match self
+                .free
+                .compare_exchange_weak(head, tagged, Ordering::AcqRel, Ordering::Acquire)
             {
                 Ok(_) => return,
                 Err(now) => head = now,
@@ -85,7 +92,9 @@ impl<T: Slot> Slab<T> {
     fn take_fresh(&self) -> Option<u32> {
         let index = self
             .fresh
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| (n < T::MAX).then_some(n + 1))
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| {
+                (n < T::MAX).then_some(n + 1)
+            })
             .ok()?;
         let chunk = self.chunks.get((index / T::PER_CHUNK) as usize)?;
         if chunk.load(Ordering::Acquire).is_null() {

@@ -117,6 +117,34 @@ enum Cause {
     Unobserved,
 }
 
+/// How far the request that this program is sending reaches.
+#[derive(Clone, Copy, Debug)]
+pub enum Tail {
+    /// It is complete: what follows is another request.
+    Ended,
+    /// It ends where its body does.
+    Body(BodyTail),
+    /// That cannot be told, or nothing may follow it.
+    Unknown,
+}
+
+/// Looks for the end of a body in bytes that are yet to be sent, without the stream taking note of them.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyTail(body::Body);
+
+impl BodyTail {
+    /// Bytes until the end, where they were announced as a number.
+    pub fn left(&self) -> Option<u64> {
+        self.0.counted_left()
+    }
+
+    /// Takes the next bytes; the number of these that still belong to the body, once it ends among them.
+    pub fn push(&mut self, bytes: &[u8]) -> Option<usize> {
+        let (used, _, progress) = self.0.feed(bytes);
+        (progress == Progress::Done).then_some(used)
+    }
+}
+
 impl Machine {
     pub(super) fn start(&mut self, role: Kind) {
         self.role = role;
@@ -178,6 +206,16 @@ impl Machine {
             && !self.over
             && !self.closing
             && self.request.is_between()
+    }
+
+    pub(super) fn outgoing_tail(&self) -> Tail {
+        if self.can_start_request(Direction::Out) {
+            Tail::Ended
+        } else if self.role == Kind::Client && !self.over && !self.closing {
+            self.request.tail()
+        } else {
+            Tail::Unknown
+        }
     }
 
     /// The unfinished exchanges, oldest first.

@@ -2,7 +2,7 @@
 
 /// The end of one export, retries included.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// The receiver took the request. Not to be resent, even when spans were rejected.
     Sent(Sent),
     /// The request was given up; all its spans are lost.
@@ -27,16 +27,16 @@ pub enum Outcome {
 
 /// A request that the receiver took.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sent {
+pub(crate) struct Sent {
     /// Spans that the receiver rejected (partial success); never more than were sent.
-    pub rejected: u64,
+    pub(crate) rejected: u64,
     /// What the receiver had to say about it, bounded; empty when all is well.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 /// Why a request was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
+pub(crate) enum Cause {
     /// Above the request limit, or its response above the response limit (otlp.md section 2).
     TooLarge,
     /// The receiver answered that it will not take it: authentication, a wrong path, bad data.

@@ -14,7 +14,7 @@ const FRESH: Duration = Duration::from_secs(60);
 ///
 /// The lock is only ever tried: whoever held it when the process forked will never release it in the child.
 #[derive(Debug, Default)]
-pub struct Addresses {
+pub(crate) struct Addresses {
     last: Mutex<Option<Entry>>,
 }
 
@@ -32,7 +32,7 @@ struct Entry {
 
 impl Addresses {
     /// Nothing resolved yet.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             last: Mutex::new(None),
         }

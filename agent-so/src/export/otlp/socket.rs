@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 
 /// Takes over a new socket; the agent moves it to a high number here. It must stay CLOEXEC.
-pub type Adopt = fn(OwnedFd) -> io::Result<OwnedFd>;
+pub(crate) type Adopt = fn(OwnedFd) -> io::Result<OwnedFd>;
 
 /// Longest wait for one address while others are left to try.
 const NEXT_ADDRESS: Duration = Duration::from_secs(3);

@@ -63,6 +63,11 @@ impl Body {
         self.at == At::UntilClose
     }
 
+    /// Bytes left of a counted body.
+    pub(super) fn counted_left(&self) -> Option<u64> {
+        (self.at == At::Counted).then_some(self.left)
+    }
+
     pub(super) fn is_started(&self) -> bool {
         self.started
     }

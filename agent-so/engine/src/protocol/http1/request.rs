@@ -4,6 +4,7 @@ use super::body::Body;
 use super::head::{Framing, Head, Owner};
 use super::line::{Part, RequestLine, blank_lines};
 use super::pending::Method;
+use super::{BodyTail, Tail};
 use super::{Cause, Machine, Progress};
 use crate::exchange::{Fault, Field, TARGET_MAX, VALUE_MAX};
 use crate::protocol::{ExchangeId, Host};
@@ -37,6 +38,15 @@ enum Phase {
 impl Request {
     pub(super) fn is_between(&self) -> bool {
         self.phase == Phase::Between
+    }
+
+    /// Where the request under way ends, its head being complete.
+    pub(super) fn tail(&self) -> Tail {
+        if self.phase == Phase::Body {
+            Tail::Body(BodyTail(self.body))
+        } else {
+            Tail::Unknown
+        }
     }
 
     pub(super) fn is_lost(&self) -> bool {
