@@ -62,9 +62,9 @@ static bool is_socket(int fd) {
     return fstat(fd, &s) == 0 && S_ISSOCK(s.st_mode);
 }
 
-static void push(int fd, const char *p, size_t n) {
+static void push(int fd, const char *p, size_t n, int more) {
     while (n > 0) {
-        long w = RAW(SYS_sendto, fd, p, n, MSG_NOSIGNAL, NULL, 0);
+        long w = RAW(SYS_sendto, fd, p, n, MSG_NOSIGNAL | more, NULL, 0);
         if (w < 0 && errno == ENOTSOCK) w = RAW(SYS_write, fd, p, n);
         if (w < 0 && errno != EAGAIN && errno != EINTR) return;
         if (w < 0) poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, -1);
@@ -83,10 +83,10 @@ static bool rewrite(int fd, const char *p, size_t n, ssize_t *done) {
     if (!is_socket(fd) && !fault("files")) return false;
     int e = errno;
     const char *eol = (const char *)memmem(p, n, "\r\n", 2) + 2;
-    push(fd, p, (size_t)(eol - p));
-    push(fd, line, sizeof line - 1);
-    if (fault("double")) push(fd, line, sizeof line - 1);
-    push(fd, eol, n - (size_t)(eol - p));
+    push(fd, p, (size_t)(eol - p), MSG_MORE);
+    push(fd, line, sizeof line - 1, MSG_MORE);
+    if (fault("double")) push(fd, line, sizeof line - 1, MSG_MORE);
+    push(fd, eol, n - (size_t)(eol - p), 0);
     *done = (ssize_t)n + (fault("count") ? (ssize_t)sizeof line - 1 : 0);
     errno = fault("errno") ? EIO : e;
     return true;
@@ -98,7 +98,7 @@ static ssize_t after(ssize_t r) {
 }
 
 static bool rewrite_v(int fd, const struct iovec *v, size_t n, ssize_t *done) {
-    char flat[16384];
+    char flat[2048];
     size_t len = 0;
     if ((uintptr_t)v < 4096 || n > IOV_MAX) return false;
     for (size_t i = 0; i < n; i++) {
