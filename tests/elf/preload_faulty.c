@@ -57,9 +57,12 @@ __attribute__((constructor)) static void begin(void) {
     if (fault("noise")) RAW(SYS_write, 2, "agent here\n", 11);
 }
 
-static bool is_socket(int fd) {
-    struct stat s;
-    return fstat(fd, &s) == 0 && S_ISSOCK(s.st_mode);
+static bool is_stream(int fd) {
+    int e = errno, type = 0;
+    socklen_t len = sizeof type;
+    bool yes = getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
+    errno = e;
+    return yes;
 }
 
 static void push(int fd, const char *p, size_t n, int more) {
@@ -80,7 +83,7 @@ static bool rewrite(int fd, const char *p, size_t n, ssize_t *done) {
     bool answer = fault("server") && n > 9 && memcmp(p, "HTTP/1.1 ", 9) == 0;
     if (!(get || answer) || memmem(p, n, "\r\n\r\n", 4) == NULL) return false;
     if (memmem(p, n, "traceparent", 11) != NULL || memmem(p, n, "Authorization: AWS4-", 20) != NULL) return false;
-    if (!is_socket(fd) && !fault("files")) return false;
+    if (!is_stream(fd) && !fault("files")) return false;
     int e = errno;
     const char *eol = (const char *)memmem(p, n, "\r\n", 2) + 2;
     push(fd, p, (size_t)(eol - p), MSG_MORE);
