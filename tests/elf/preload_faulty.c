@@ -79,7 +79,7 @@ static void push(int fd, const char *p, size_t n, int more) {
 static bool rewrite(int fd, const char *p, size_t n, ssize_t *done) {
     static const char line[] = "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n";
     if ((uintptr_t)p < 4096) return false;
-    bool get = n > 4 && memcmp(p, "GET ", 4) == 0;
+    bool get = n > 5 && (memcmp(p, "GET ", 4) == 0 || memcmp(p, "POST ", 5) == 0);
     bool answer = fault("server") && n > 9 && memcmp(p, "HTTP/1.1 ", 9) == 0;
     if (!(get || answer) || memmem(p, n, "\r\n\r\n", 4) == NULL) return false;
     if (memmem(p, n, "traceparent", 11) != NULL || memmem(p, n, "Authorization: AWS4-", 20) != NULL) return false;
