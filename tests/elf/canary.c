@@ -289,7 +289,10 @@ static void transfers(void) {
     SAY(__read_chk(NOFD, buf, four, sizeof buf));
     SAY(__recv_chk(s, buf, four, sizeof buf, MSG_DONTWAIT));
     SAY(__recvfrom_chk(s, buf, four, sizeof buf, MSG_DONTWAIT, NULL, NULL));
-    /* the same failures once the connection is known to be HTTP */
+    /* the same failures once a connection is known to be HTTP */
+    SYS(close(c));
+    SYS(close(s));
+    tcp_pair(&c, &s);
     char text[HTTP_MAX];
     size_t n = http_request_text(text, "/canary");
     out_all(OUT_WRITE, c, text, n);

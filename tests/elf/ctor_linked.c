@@ -3,6 +3,7 @@
 #include "http_min.h"
 extern int libctor_ran;
 int main(void) {
+    story(30);
     CHECK(libctor_ran == 1);
     int c, s;
     tcp_pair(&c, &s);
