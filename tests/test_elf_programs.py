@@ -77,6 +77,7 @@ CASES = [
     *cases("no_socket"),
     *cases("unshare_user"),
     *cases("clone_raw"),
+    *cases("fork_kinds", "fork", "_Fork", "syscall", "clone", "double", "exit"),
     *cases("passed_sockets"),
     *cases("file_reuse"),
     *cases("peek_server"),
