@@ -3,7 +3,10 @@
 
 #![cfg_attr(
     test,
-    allow(dead_code, reason = "hooks are not exported into the test program, so what only they use is unused there")
+    allow(
+        dead_code,
+        reason = "hooks are not exported into the test program, so what only they use is unused there"
+    )
 )]
 
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu")))]

@@ -11,7 +11,7 @@ use agent_engine::config::sdk::sdk_markers;
 use agent_engine::config::{Coexist, Config, LogLevel};
 use agent_engine::resource::program::base_name;
 use agent_engine::resource::service_name;
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::fmt::Write;
 
 #[cfg(not(test))]
@@ -46,17 +46,37 @@ extern "C" fn destruct() {
     exits::leave();
 }
 
-/// Two copies (preloaded by two paths) would each see every byte. The first in lookup order wins: its `write` is what
-/// everybody calls; a copy whose own is not the one found stands down.
+/// Two copies (preloaded by two paths) would each see every byte: the one loaded first works, the others stand down.
 fn another_copy() -> bool {
-    // SAFETY: a NUL-terminated name.
-    let first = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"otel_run_agent".as_ptr()) };
-    !first.is_null() && !real::is_ours(first)
+    struct Search {
+        ours: *const c_void,
+        first: Option<bool>,
+    }
+    unsafe extern "C" fn look(info: *mut libc::dl_phdr_info, _: usize, data: *mut c_void) -> c_int {
+        // SAFETY: the linker passes a valid description, and `data` is the search below.
+        let (info, search) = unsafe { (&*info, &mut *data.cast::<Search>()) };
+        if info.dlpi_name.is_null() {
+            return 0;
+        }
+        // SAFETY: the name is a string.
+        let name = unsafe { CStr::from_ptr(info.dlpi_name) };
+        if base_name(name.to_bytes()) != FILE_NAME {
+            return 0;
+        }
+        search.first = Some(std::ptr::eq(info.dlpi_addr as *const c_void, search.ours));
+        1
+    }
+    let mut search = Search {
+        ours: real::base(),
+        first: None,
+    };
+    // SAFETY: the callback has the demanded type and the search outlives the call.
+    unsafe { libc::dl_iterate_phdr(Some(look), (&raw mut search).cast()) };
+    search.first == Some(false)
 }
 
-/// Lets one copy of the agent find out whether it is the first.
-#[cfg_attr(not(test), unsafe(no_mangle))]
-pub(crate) extern "C" fn otel_run_agent() {}
+/// How the agent's file is called.
+const FILE_NAME: &[u8] = b"libagent.so";
 
 unsafe fn strings<'a>(block: *const *const c_char, count: Option<c_int>) -> Vec<&'a [u8]> {
     let mut all = Vec::new();

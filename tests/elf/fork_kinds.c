@@ -39,5 +39,9 @@ int main(int argc, char **argv) {
     for (int i = 0; i < CHILDREN; i++) reap(start(argc > 1 ? argv[1] : "fork"));
     http_call(server.port, "/parent");
     CHECK(server_stop(&server) == CHILDREN + 2);
-    return finish(CHILDREN + 2, CHILDREN + 2);
+    /* Forked behind libc's back, with threads alive, a child may not even call pthread_create: the agent cannot
+     * export there, and says so in docs/coverage.md. What counts is that the child lives, and nothing comes twice. */
+    const char *how = argc > 1 ? argv[1] : "fork";
+    bool known = strcmp(how, "fork") == 0 || strcmp(how, "double") == 0 || strcmp(how, "exit") == 0;
+    return finish_range(CHILDREN + 2, CHILDREN + 2, known ? CHILDREN + 2 : 2, CHILDREN + 2);
 }

@@ -31,9 +31,9 @@ mod tls;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use outcome::{Cause, Outcome};
 #[cfg(test)]
 pub(crate) use outcome::Sent;
+pub(crate) use outcome::{Cause, Outcome};
 pub(crate) use resolve::Addresses;
 pub(crate) use socket::Adopt;
 
@@ -205,7 +205,7 @@ impl Client {
 
     /// Sends `request`, an encoded `ExportTraceServiceRequest` of `spans` spans, and retries what is worth
     /// it until `deadline` (`None`: no limit). Returns before the deadline, name resolution apart, and
-    /// within about 20 ms of `aborted` turning true while it waits to retry.
+    /// within about 100 ms of `aborted` turning true while it waits to retry.
     ///
     /// `aborted` is polled rather than awaited because waking this runtime from another thread would write
     /// to its eventfd, whose number the program may have closed and reused.

@@ -18,6 +18,9 @@ use std::sync::atomic::Ordering;
 
 /// Stack of the agent's thread: TLS handshakes and encoders need more than the 128 KiB of some libcs.
 const STACK: usize = 1024 * 1024;
+/// Signals 32 and 33, which libc uses to cancel threads and to change user ids in all of them: a thread that blocks the
+/// latter makes `setuid` wait for ever.
+const LIBC_SIGNALS: u64 = 0b11 << 31;
 /// Bytes of a kernel signal set.
 const SET: usize = 8;
 
@@ -74,7 +77,7 @@ pub(super) fn now(state: &'static State) {
         return;
     }
     // The new thread inherits the mask: it must never run a handler of the program's.
-    let before = change_mask(Some(u64::MAX));
+    let before = change_mask(Some(!LIBC_SIGNALS));
     let started = spawn(state);
     change_mask(Some(before));
     if !started {

@@ -15,6 +15,11 @@ unsafe extern "C" {
     static _end: u8;
 }
 
+/// Where `libagent.so` is mapped.
+pub(crate) fn base() -> *const c_void {
+    (&raw const __ehdr_start).cast()
+}
+
 /// Whether an address lies inside `libagent.so`.
 pub(crate) fn is_ours(address: *const c_void) -> bool {
     let (start, end) = (&raw const __ehdr_start as usize, &raw const _end as usize);

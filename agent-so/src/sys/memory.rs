@@ -12,7 +12,7 @@ pub(crate) const PAGE: usize = 4096;
 pub(crate) fn readable(address: usize) -> bool {
     const SET: usize = 8;
     // Stay inside the page: the set's eight bytes must not reach into the next one.
-    let at = address.min((address | (PAGE - 1)) + 1 - SET);
+    let at = address.min((address | (PAGE - 1)) - (SET - 1));
     // SAFETY: an invalid `how` changes no mask; a bad address is what is asked about.
     let answer = unsafe { raw::call(libc::SYS_rt_sigprocmask, [usize::MAX, at, 0, SET, 0, 0]) };
     answer == Err(Errno(libc::EINVAL))

@@ -148,7 +148,20 @@ pub(crate) fn usable(fd: i32) -> bool {
 mod wrapped {
     use super::{lift, usable};
     use crate::sys::errno;
+    use std::arch::global_asm;
     use std::ffi::c_int;
+
+    // What `--wrap` looks for, hidden: only hooks are exported.
+    global_asm!(
+        ".hidden __wrap_epoll_create1", ".globl __wrap_epoll_create1", "__wrap_epoll_create1: jmp {create}",
+        ".hidden __wrap_eventfd", ".globl __wrap_eventfd", "__wrap_eventfd: jmp {eventfd}",
+        ".hidden __wrap_epoll_ctl", ".globl __wrap_epoll_ctl", "__wrap_epoll_ctl: jmp {ctl}",
+        ".hidden __wrap_epoll_wait", ".globl __wrap_epoll_wait", "__wrap_epoll_wait: jmp {wait}",
+        create = sym wrap_epoll_create1,
+        eventfd = sym wrap_eventfd,
+        ctl = sym wrap_epoll_ctl,
+        wait = sym wrap_epoll_wait,
+    );
 
     unsafe extern "C" {
         fn __real_epoll_create1(flags: c_int) -> c_int;
@@ -172,22 +185,19 @@ mod wrapped {
         -1
     }
 
-    #[unsafe(no_mangle)]
-    unsafe extern "C" fn __wrap_epoll_create1(flags: c_int) -> c_int {
+    unsafe extern "C" fn wrap_epoll_create1(flags: c_int) -> c_int {
         // SAFETY: forwarded.
         let fd = unsafe { __real_epoll_create1(flags) };
         if fd < 0 { fd } else { lift(fd) }
     }
 
-    #[unsafe(no_mangle)]
-    unsafe extern "C" fn __wrap_eventfd(value: u32, flags: c_int) -> c_int {
+    unsafe extern "C" fn wrap_eventfd(value: u32, flags: c_int) -> c_int {
         // SAFETY: forwarded.
         let fd = unsafe { __real_eventfd(value, flags) };
         if fd < 0 { fd } else { lift(fd) }
     }
 
-    #[unsafe(no_mangle)]
-    unsafe extern "C" fn __wrap_epoll_ctl(
+    unsafe extern "C" fn wrap_epoll_ctl(
         epoll: c_int,
         op: c_int,
         fd: c_int,
@@ -200,8 +210,7 @@ mod wrapped {
         unsafe { __real_epoll_ctl(epoll, op, fd, event) }
     }
 
-    #[unsafe(no_mangle)]
-    unsafe extern "C" fn __wrap_epoll_wait(
+    unsafe extern "C" fn wrap_epoll_wait(
         epoll: c_int,
         events: *mut libc::epoll_event,
         max: c_int,

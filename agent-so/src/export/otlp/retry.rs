@@ -4,7 +4,7 @@ use super::outcome::{Cause, Outcome, Sent};
 use std::time::{Duration, Instant};
 
 /// Longest sleep between two looks at the abort signal.
-const SLICE: Duration = Duration::from_millis(20);
+const SLICE: Duration = Duration::from_millis(100);
 
 /// Time and chance, so that tests need neither.
 pub(super) trait Clock {
