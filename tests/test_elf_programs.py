@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -192,14 +193,10 @@ def agent() -> str:
 
 
 @pytest.fixture
-def spans_receiver(request: pytest.FixtureRequest):
-    """The harness's `receiver` when there is one (with `endpoint` and `wait_for_spans`), else our small sink."""
-    try:
-        yield request.getfixturevalue("receiver")
-    except pytest.FixtureLookupError:
-        sink = Sink()
-        yield sink
-        sink.close()
+def spans_receiver() -> Iterator[Sink]:
+    sink = Sink()
+    yield sink
+    sink.close()
 
 
 _bare: dict[Case, Run] = {}
