@@ -28,7 +28,7 @@ pub(crate) struct Queue {
     maker: AtomicUsize,
     /// See [`start`].
     pub(super) thread: AtomicU32,
-    /// 1 while the exporter sleeps until it is woken, 2 while it naps with a batch at hand.
+    /// [`ASLEEP`], [`NAPPING`], [`WAITING`], or 0 while the exporter is at work.
     pub(super) sleeping: AtomicU32,
     /// Flushes asked for, and the last one that was carried out.
     pub(super) flush_wanted: AtomicU32,
@@ -47,6 +47,8 @@ const MAKING_YIELDS: u32 = 10_000;
 const ASLEEP: u32 = 1;
 /// The exporter naps: it has a batch at hand and wakes by itself.
 const NAPPING: u32 = 2;
+/// The exporter waits to try an export again: only a flush wakes it.
+const WAITING: u32 = 3;
 
 /// Hands a finished record to the exporter, or gives it back when no span is to be exported.
 pub(crate) fn submit(state: &'static State, index: u32, record: &'static Record) {

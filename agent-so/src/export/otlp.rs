@@ -73,6 +73,8 @@ pub(crate) struct Surroundings {
     pub(crate) addresses: &'static Addresses,
     /// Takes over every new connection's descriptor.
     pub(crate) adopt: Adopt,
+    /// Waits between two attempts, at most so long; returns early when the process is about to end.
+    pub(crate) pause: fn(Duration),
 }
 
 /// Why no exporter could be made. The texts fit one log line and hold no header values.
@@ -157,6 +159,7 @@ pub(crate) struct Client {
     gzip: bool,
     link: Option<Link>,
     canary: Canary,
+    pause: fn(Duration),
 }
 
 enum Transport {
@@ -200,12 +203,13 @@ impl Client {
             gzip: config.gzip,
             link: None,
             canary,
+            pause: surroundings.pause,
         })
     }
 
     /// Sends `request`, an encoded `ExportTraceServiceRequest` of `spans` spans, and retries what is worth
     /// it until `deadline` (`None`: no limit). Returns before the deadline, name resolution apart, and
-    /// within about 100 ms of `aborted` turning true while it waits to retry.
+    /// after one more attempt once `aborted` turns true while it waits to retry.
     ///
     /// `aborted` is polled rather than awaited because waking this runtime from another thread would write
     /// to its eventfd, whose number the program may have closed and reused.
@@ -238,8 +242,9 @@ impl Client {
         for _ in 0..3 {
             tokio::task::yield_now().await;
         }
+        let mut clock = SystemClock { pause: self.pause };
         let attempt = async || self.attempt(&body, spans, deadline).await;
-        retry::run(&mut SystemClock, spans, deadline, aborted, attempt).await
+        retry::run(&mut clock, spans, deadline, aborted, attempt).await
     }
 
     /// One attempt; on a connection that was kept alive and turns out to be dead, another one at once.

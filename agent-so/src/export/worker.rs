@@ -2,15 +2,15 @@
 
 use super::encode::Encoder;
 use super::otlp::{self, Addresses, Exporter, Outcome, Surroundings};
-use super::{ASLEEP, NAPPING, console, existing, release};
+use super::{ASLEEP, NAPPING, WAITING, console, existing, release};
 use crate::settings;
 use crate::sys::clock::WallClock;
-use crate::sys::process::State;
+use crate::sys::process::{self, State};
 use crate::sys::{clock, log, raw};
 use agent_engine::config::LogLevel;
 use agent_engine::config::exporter::Exporter as Kind;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Longest nap with a batch at hand: bounds how many records wait unencoded.
 const NAP_NS: u64 = 50_000_000;
@@ -43,6 +43,18 @@ struct Said {
     failed: bool,
     rejected: bool,
     dropped: bool,
+}
+
+/// Waits between two attempts at an export; a flush ends it, finished spans do not.
+fn pause(limit: Duration) {
+    let Some(state) = process::peek() else { return };
+    let queue = &state.queue;
+    queue.sleeping.store(WAITING, Ordering::SeqCst);
+    if queue.flush_wanted.load(Ordering::SeqCst) == queue.flush_done.load(Ordering::SeqCst) {
+        let limit = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
+        raw::futex_wait(&queue.sleeping, WAITING, Some(limit));
+    }
+    queue.sleeping.store(0, Ordering::SeqCst);
 }
 
 /// Runs until the process ends.
@@ -225,6 +237,7 @@ impl Worker {
             addresses: &ADDRESSES,
             // The socket hook has lifted and marked it already: see sys::own_fd.
             adopt: Ok,
+            pause,
         };
         match Exporter::new(&settings::get().config.otlp, &surroundings) {
             Ok(exporter) => Some(Box::new(exporter)),

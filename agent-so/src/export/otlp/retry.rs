@@ -4,7 +4,7 @@ use super::outcome::{Cause, Outcome, Sent};
 use std::time::{Duration, Instant};
 
 /// Longest sleep between two looks at the abort signal.
-const SLICE: Duration = Duration::from_millis(100);
+const SLICE: Duration = Duration::from_secs(1);
 
 /// Time and chance, so that tests need neither.
 pub(super) trait Clock {
@@ -75,7 +75,8 @@ fn scale(duration: Duration, factor: f64) -> Duration {
     Duration::try_from_secs_f64(duration.as_secs_f64() * factor).unwrap_or(Duration::MAX)
 }
 
-/// Runs `attempt` until it settles, the next wait would pass `deadline`, or `aborted` says to stop waiting.
+/// Runs `attempt` until it settles or the next wait would pass `deadline`. Once `aborted` says to stop waiting, there is
+/// one more attempt.
 pub(super) async fn run<C: Clock>(
     clock: &mut C,
     spans: u64,
@@ -84,6 +85,7 @@ pub(super) async fn run<C: Clock>(
     mut attempt: impl AsyncFnMut() -> Verdict,
 ) -> Outcome {
     let mut backoff = Backoff::new();
+    let mut last = false;
     loop {
         let (after, detail) = match attempt().await {
             Verdict::Sent(sent) => return Outcome::Sent(sent),
@@ -95,6 +97,13 @@ pub(super) async fn run<C: Clock>(
                 };
             }
             Verdict::Broken { detail } => return Outcome::Broken { spans, detail },
+            Verdict::Retry { detail, .. } if last => {
+                return Outcome::Failed {
+                    cause: Cause::Aborted,
+                    spans,
+                    detail,
+                };
+            }
             Verdict::Retry { after, detail } => (after, detail),
         };
         let wait = backoff.next(after, clock.random());
@@ -114,11 +123,9 @@ pub(super) async fn run<C: Clock>(
         let mut rest = wait;
         while !rest.is_zero() {
             if aborted() {
-                return Outcome::Failed {
-                    cause: Cause::Aborted,
-                    spans,
-                    detail,
-                };
+                // The process ends: no more waiting, but the receiver may be back by now.
+                last = true;
+                break;
             }
             let step = rest.min(SLICE);
             clock.sleep(step).await;
@@ -127,9 +134,12 @@ pub(super) async fn run<C: Clock>(
     }
 }
 
-/// The real thing: tokio's timer and the standard library's per-process random keys.
+/// The real thing: the agent's own wait and the standard library's per-process random keys.
 #[derive(Debug)]
-pub(super) struct SystemClock;
+pub(super) struct SystemClock {
+    /// Blocks the thread; may return early.
+    pub(super) pause: fn(Duration),
+}
 
 impl Clock for SystemClock {
     fn now(&self) -> Instant {
@@ -137,7 +147,8 @@ impl Clock for SystemClock {
     }
 
     async fn sleep(&mut self, duration: Duration) {
-        tokio::time::sleep(duration).await;
+        // Not the runtime's timer: nothing else runs on it, and this wait can be cut short from outside.
+        (self.pause)(duration);
     }
 
     fn random(&mut self) -> f64 {

@@ -38,6 +38,7 @@ fn exporter(config: &OtlpConfig) -> Exporter {
         user_agent: USER_AGENT,
         addresses,
         adopt,
+        pause: std::thread::sleep,
     };
     Exporter::new(config, &surroundings).unwrap()
 }

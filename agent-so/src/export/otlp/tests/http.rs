@@ -278,10 +278,8 @@ fn nobody_there() {
         detail.starts_with(&format!("cannot reach localhost:{port}: ")),
         "{detail}"
     );
-    let start = Instant::now();
-    let outcome = exporter.export(body(3), 3, None, &|| start.elapsed().as_millis() > 50);
+    let outcome = exporter.export(body(3), 3, None, &|| true);
     assert_eq!(failure(outcome).0, Cause::Aborted);
-    assert!(start.elapsed() < Duration::from_millis(500));
 }
 
 #[test]

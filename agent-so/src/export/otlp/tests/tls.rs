@@ -165,6 +165,7 @@ fn files_that_cannot_be_used_are_named() {
             user_agent: "",
             addresses: Box::leak(Box::default()),
             adopt: Ok,
+            pause: std::thread::sleep,
         };
         match super::Exporter::new(&config, &surroundings) {
             Err(SetupError::Tls(text)) => text,
