@@ -2,6 +2,7 @@
 //! overwrite their environment block (redis) or empty it (nginx), so it is never read again.
 
 use crate::context::Model;
+use agent_engine::config::exporter::Exporter;
 use agent_engine::config::{Coexist, Config, instrumentation::Instrumentation};
 use agent_engine::context::headers::{Outgoing, write_context_headers};
 use agent_engine::context::{SpanContext, TraceFlags, TraceId, parse_traceparent, tracestate};
@@ -175,6 +176,11 @@ impl Settings {
             return None;
         }
         parse_traceparent(exchange.text(Field::Traceparent)?)
+    }
+
+    /// Whether spans go anywhere.
+    pub(crate) fn exports(&self) -> bool {
+        self.config.exporter != Exporter::None
     }
 
     /// Whether `traceparent` is read and written.

@@ -25,6 +25,10 @@ pub(crate) fn begin(
     let (tracestate, baggage) = settings.inherited(exchange, parent.is_some());
     // SAFETY: the record is this connection's, whose lock is held, and not open yet.
     unsafe { record.set_context(identity, tracestate, baggage) };
+    if excluded {
+        // Not traced, so nothing can hang under it.
+        return;
+    }
     let reference = record.reference(index);
     record.open();
     state.correlation.begun(reference);
@@ -59,7 +63,10 @@ pub(super) fn identify(
         span,
         parent: parent.map_or_else(SpanId::default, |p| p.span_id),
         parent_remote: remote && parent.is_some(),
-        exported: sampled && !excluded && !state.sdk_active.load(Ordering::Relaxed),
+        exported: sampled
+            && !excluded
+            && settings.exports()
+            && !state.sdk_active.load(Ordering::Relaxed),
         carried: Carried::No,
     }
 }

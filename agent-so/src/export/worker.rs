@@ -20,8 +20,8 @@ static ADDRESSES: Addresses = Addresses::new();
 
 enum Destination {
     Otlp(Option<Box<Exporter>>),
+    /// Standard error. (Without an exporter nothing is handed over, and this thread never starts.)
     Console,
-    None,
 }
 
 struct Worker {
@@ -62,8 +62,7 @@ pub(super) fn run(state: &'static State) {
     let settings = settings::get();
     let destination = match settings.config.exporter {
         Kind::Otlp => Destination::Otlp(None),
-        Kind::Console => Destination::Console,
-        Kind::None => Destination::None,
+        Kind::Console | Kind::None => Destination::Console,
     };
     let mut worker = Worker {
         state,
@@ -149,7 +148,6 @@ impl Worker {
             std::mem::take(&mut self.count),
         );
         match &mut self.destination {
-            Destination::None => {}
             Destination::Console => {
                 console::print(&self.encoder.request(&spans));
                 self.exported(count);

@@ -30,6 +30,8 @@ fn took(fd: c_int, word: u32, result: ssize_t, buffers: &[iovec], flags: c_int) 
     }
 }
 
+/// Each hook is two functions, so that the first one, which every read of a file or pipe takes, has no frame and
+/// ends in a jump.
 macro_rules! simple_reads {
     ($($name:ident($($arg:ident: $ty:ty),*) buffer $buffer:ident len $len:ident flags $flags:expr;)*) => {
         $(
@@ -39,20 +41,30 @@ macro_rules! simple_reads {
             /// The C contract of the function of that name.
             #[cfg_attr(not(test), unsafe(no_mangle))]
             pub(crate) unsafe extern "C" fn $name(fd: c_int, $($arg: $ty),*) -> ssize_t {
-                let word = word(fd);
-                if word == IGNORED {
+                if word(fd) == IGNORED {
                     // SAFETY: the program's own call.
                     return unsafe { real::$name(fd, $($arg),*) };
                 }
-                if refuse_lost(fd) {
-                    return -1;
-                }
                 // SAFETY: the program's own call.
-                let result = unsafe { real::$name(fd, $($arg),*) };
-                took(fd, word, result, &one($buffer, $len), $flags);
-                result
+                unsafe { followed::$name(fd, $($arg),*) }
             }
         )*
+        mod followed {
+            use super::*;
+            $(
+                #[inline(never)]
+                pub(super) unsafe extern "C" fn $name(fd: c_int, $($arg: $ty),*) -> ssize_t {
+                    let word = word(fd);
+                    if refuse_lost(fd) {
+                        return -1;
+                    }
+                    // SAFETY: the program's own call.
+                    let result = unsafe { real::$name(fd, $($arg),*) };
+                    took(fd, word, result, &one($buffer, $len), $flags);
+                    result
+                }
+            )*
+        }
     };
 }
 

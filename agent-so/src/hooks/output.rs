@@ -1,4 +1,7 @@
 //! Calls that send bytes: write, writev, send, sendto, sendmsg, sendmmsg.
+//!
+//! The hot ones are two functions each, so that the first one, which every write to a file or pipe takes, has no frame and
+//! ends in a jump.
 
 use super::{real, refuse_lost, word};
 use crate::conn::edit::Wire;
@@ -36,11 +39,17 @@ fn message(pieces: &[iovec]) -> msghdr {
 /// The C contract of `write`.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(crate) unsafe extern "C" fn write(fd: c_int, buffer: *const c_void, len: size_t) -> ssize_t {
-    let word = word(fd);
-    if word == IGNORED {
+    if word(fd) == IGNORED {
         // SAFETY: the program's own call.
         return unsafe { real::write(fd, buffer, len) };
     }
+    // SAFETY: the program's own call.
+    unsafe { followed_write(fd, buffer, len) }
+}
+
+#[inline(never)]
+unsafe extern "C" fn followed_write(fd: c_int, buffer: *const c_void, len: size_t) -> ssize_t {
+    let word = word(fd);
     if refuse_lost(fd) {
         return -1;
     }
@@ -67,11 +76,22 @@ pub(crate) unsafe extern "C" fn send(
     len: size_t,
     flags: c_int,
 ) -> ssize_t {
-    let word = word(fd);
-    if word == IGNORED || flags & libc::MSG_OOB != 0 {
+    if word(fd) == IGNORED || flags & libc::MSG_OOB != 0 {
         // SAFETY: the program's own call.
         return unsafe { real::send(fd, buffer, len, flags) };
     }
+    // SAFETY: the program's own call.
+    unsafe { followed_send(fd, buffer, len, flags) }
+}
+
+#[inline(never)]
+unsafe extern "C" fn followed_send(
+    fd: c_int,
+    buffer: *const c_void,
+    len: size_t,
+    flags: c_int,
+) -> ssize_t {
+    let word = word(fd);
     if refuse_lost(fd) {
         return -1;
     }
@@ -166,11 +186,17 @@ unsafe fn sent<'a>(result: ssize_t, pieces: *const iovec, count: usize) -> &'a [
 /// The C contract of `writev`.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(crate) unsafe extern "C" fn writev(fd: c_int, pieces: *const iovec, count: c_int) -> ssize_t {
-    let word = word(fd);
-    if word == IGNORED {
+    if word(fd) == IGNORED {
         // SAFETY: the program's own call.
         return unsafe { real::writev(fd, pieces, count) };
     }
+    // SAFETY: the program's own call.
+    unsafe { followed_writev(fd, pieces, count) }
+}
+
+#[inline(never)]
+unsafe extern "C" fn followed_writev(fd: c_int, pieces: *const iovec, count: c_int) -> ssize_t {
+    let word = word(fd);
     if refuse_lost(fd) {
         return -1;
     }

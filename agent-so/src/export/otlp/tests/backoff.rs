@@ -2,7 +2,6 @@
 
 use crate::export::otlp::outcome::{Cause, Outcome, Sent};
 use crate::export::otlp::retry::{Backoff, Clock, SystemClock, Verdict, run};
-use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 /// A clock that jumps and a coin that always falls the same way.
