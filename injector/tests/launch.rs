@@ -368,6 +368,51 @@ fn usage() {
 }
 
 #[test]
+fn the_environment_keeps_its_order() {
+    let lab = Lab::new();
+    let probe = lab.compile(
+        r#"
+#include <stdio.h>
+extern char **environ;
+int main(void) { for (char **at = environ; *at; at++) puts(*at); return 0; }"#,
+        "probe",
+        &[],
+    );
+    let launcher = lab.compile(
+        r#"
+#include <stdio.h>
+#include <unistd.h>
+int main(int argc, char **argv) {
+    char agent[4096]; snprintf(agent, sizeof agent, "OTEL_RUN_AGENT=%s", argv[1]);
+    char *environment[] = { "Z=1", "no equals sign", agent, "OTEL_SERVICE_NAME=old", "PATH=/bin", "B=x=y",
+                            "A=", "B=again", 0 };
+    execve(argv[2], argv + 2, environment); return 9;
+}"#,
+        "launcher",
+        &[],
+    );
+    let agent = lab.path("libfake.so").display().to_string();
+    let expected = format!(
+        "Z=1\nno equals sign\nOTEL_RUN_AGENT={agent}\nOTEL_SERVICE_NAME=new\nPATH=/bin\nB=x=y\nA=\nB=again\n\
+         OTEL_LOG_LEVEL=debug\nLD_PRELOAD={agent}\n"
+    );
+    for console in [None, Some("--console")] {
+        let (status, stdout, stderr) = finish(
+            lab.otel_run()
+                .args(["--service-name", "new", "--log-level", "debug"])
+                .args(console)
+                .arg(&probe)
+                .through(&launcher, &agent),
+        );
+        assert_eq!(status, 0, "{stderr}");
+        match console {
+            None => assert_eq!(stdout, expected),
+            Some(_) => assert!(stdout.starts_with(&expected), "{stdout}"),
+        }
+    }
+}
+
+#[test]
 fn doctor_reports_and_says_by_status_whether_something_blocks() {
     let lab = Lab::new();
     lab.compile("int main(void) { return 0; }", "static", &["-static"]);
