@@ -12,6 +12,11 @@ Examples:
   otel-run --sampler parentbased_traceidratio=0.1 gunicorn shop:app
   otel-run doctor ./server                  what will be seen, and why something is not
 
+Seen in this version:
+  Plain HTTP/1.x, served and sent, in programs that use libc's sockets: Python, Node.js, Java, Ruby,
+  PHP, C, C++, Rust and others. Not yet seen: TLS, HTTP/2 and gRPC, databases. Not seen at all: Go
+  (it makes its system calls itself), statically linked programs, programs built against musl.
+
 Environment:
   The flags set OpenTelemetry's own variables for the command and its children, and win over them:
     --service-name  OTEL_SERVICE_NAME             --endpoint   OTEL_EXPORTER_OTLP_ENDPOINT
@@ -19,7 +24,10 @@ Environment:
     --sampler       OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG
   All other OTEL_* variables reach the agent as they are, for example
     OTEL_EXPORTER_OTLP_HEADERS, OTEL_RESOURCE_ATTRIBUTES, OTEL_SDK_DISABLED
-  OTEL_RUN_INCLUDE, OTEL_RUN_EXCLUDE  which of the started processes are traced (globs)
+  OTEL_RUN_INCLUDE, OTEL_RUN_EXCLUDE  which of the started processes are traced (globs); shells,
+                                      compilers and small tools are not, unless included
+  OTEL_RUN_COEXIST=always             trace beside an OpenTelemetry SDK, where otherwise our spans
+                                      step aside
   OTEL_RUN_AGENT                      the agent to load, instead of the installed libagent.so
   LD_PRELOAD                          kept; the agent is appended to it
 
@@ -39,8 +47,8 @@ Exit status:
     name = "otel-run",
     version,
     about = "Run any program with OpenTelemetry traces, without changing it.\n\n\
-        Loads an agent into the program and its children: it sees the requests on their sockets,\n\
-        makes spans of them, and carries the trace context along.",
+        Loads an agent into the program and its children: it sees the HTTP requests on their\n\
+        sockets, makes spans of them, and carries the trace context along.",
     after_help = EXAMPLES,
     override_usage = "otel-run [OPTIONS] [--] COMMAND [ARGS]...\n       otel-run doctor [OPTIONS] [--] COMMAND [ARGS]...",
     args_conflicts_with_subcommands = true,
@@ -83,7 +91,7 @@ pub(crate) enum Action {
 /// The settings that stand for environment variables.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Settings {
-    /// Name of the service in its traces [default: the program's name]
+    /// Name of the service in its traces [default: unknown_service: and the program's name]
     #[arg(long, value_name = "NAME", value_parser = parse_name)]
     pub(crate) service_name: Option<String>,
 

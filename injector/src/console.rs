@@ -61,7 +61,7 @@ fn start(mut prepared: Prepared) -> Result<Ended, Failure> {
     let silent_because = why_silent(&prepared.environment);
     let child = prepared
         .command()
-        .spawn()
+        .and_then(|mut command| command.spawn())
         .map_err(|error| prepared.failed(&error))?;
     let running = Running::new(&child);
     // From here on the command runs: what fails now must not leave it without its parent.
@@ -93,11 +93,15 @@ fn start(mut prepared: Prepared) -> Result<Ended, Failure> {
 }
 
 /// A setting that keeps the agent silent whatever the program does.
-fn why_silent(environment: &Environment) -> Option<String> {
-    let disabled = environment.text("OTEL_SDK_DISABLED")?;
-    disabled
-        .eq_ignore_ascii_case("true")
-        .then(|| "OTEL_SDK_DISABLED is true".to_owned())
+fn why_silent(environment: &Environment) -> Option<&'static str> {
+    let (config, _) = environment.config();
+    if config.disabled {
+        Some("OTEL_SDK_DISABLED is true")
+    } else if config.instrumentations.none_enabled() {
+        Some("every instrumentation is off")
+    } else {
+        None
+    }
 }
 
 struct Console {
@@ -162,12 +166,8 @@ impl Console {
         show(self.store.add(batch.spans, Instant::now()));
     }
 
-    fn summary(&self, silent_because: Option<String>) {
-        output::say(&summary(
-            self.store.counts(),
-            self.rejected,
-            silent_because.as_deref(),
-        ));
+    fn summary(&self, silent_because: Option<&str>) {
+        output::say(&summary(self.store.counts(), self.rejected, silent_because));
     }
 }
 

@@ -3,6 +3,7 @@
 mod binary;
 mod endpoint;
 mod libraries;
+mod process;
 mod report;
 mod runtime;
 mod settings;
@@ -20,6 +21,7 @@ use crate::target::refusal::Message;
 use crate::target::{self, Inspection, Role};
 use binary::Traits;
 use libraries::Library;
+use process::{Process, Sdk};
 use report::{Finding, Report};
 
 /// What the dynamic linker loads into every program.
@@ -51,25 +53,48 @@ fn examine(arguments: &[OsString], environment: &Environment) -> Report {
     let mut program = chain(&inspection);
     let mut seen = Vec::new();
     let mut libc = None;
+    let (config, warnings) = environment.config();
+    let mut process = if inspection.is_otel_run() {
+        None
+    } else {
+        Process::new(&inspection, arguments)
+    };
     if let (Some(path), Some(facts)) = (inspection.program(), &inspection.facts) {
         let traits = binary::examine(path);
         let libraries = libraries::all(path, facts, environment);
         libc = offered_glibc(&libraries);
         program.extend(elf_findings(facts, &traits, libc));
-        if inspection.refusal.is_none() {
+        if inspection.refusal.is_none() && !inspection.is_otel_run() {
             let runtime = runtime::detect(path, facts.go, &traits, &libraries);
             seen = runtime::findings(runtime, &traits, &libraries);
         }
     }
     if let Some(refusal) = &inspection.refusal {
         program.push(problem(refusal.message()));
+        process = None;
+    } else if let Some(decided) = &process {
+        let decision = decided.decision(&config);
+        let sdk = decided.sdk(environment, &config);
+        let left_alone = decision.is_blocking();
+        program.push(decision);
+        if left_alone {
+            seen.clear();
+            process = None;
+        } else if let Some(finding) = sdk.finding() {
+            if matches!(sdk, Sdk::Instead(_)) {
+                seen.clear();
+                report.verdict("It will be traced by its own OpenTelemetry SDK.");
+            }
+            seen.push(finding);
+        }
     }
     report.section("Program", program);
     report.section("What will be seen", seen);
     report.section("Agent", agent_findings(agent, libc, environment));
-    let mut configuration = settings::findings(environment);
-    configuration.extend(settings::sdk_markers(environment, &words));
-    report.section("Configuration", configuration);
+    report.section(
+        "Configuration",
+        settings::findings(&config, &warnings, process.as_ref()),
+    );
     report
 }
 

@@ -1,26 +1,48 @@
 //! The environment that the command will get: what is there, what the flags say, and the agent.
 
-use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
-use std::process::Command;
 
+use agent_engine::config::{Config, Warning};
+
+use crate::agent;
 use crate::cli::Settings;
+use crate::sys;
 
-/// A set of environment variables.
+/// The entries of an environment in their order, which the command gets as it is: what is changed is changed in
+/// its place, what is new comes last. As with `getenv`, the first of several entries of one name counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Environment(BTreeMap<OsString, OsString>);
+pub(crate) struct Environment(Vec<OsString>);
 
 impl Environment {
     /// That of this process.
     pub(crate) fn inherited() -> Self {
-        Self(std::env::vars_os().collect())
+        Self(sys::environment())
+    }
+
+    /// All entries.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &OsStr> {
+        self.0.iter().map(OsString::as_os_str)
+    }
+
+    /// All variables: names and values.
+    pub(crate) fn vars(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.0.iter().filter_map(|entry| split(entry))
+    }
+
+    /// What the agent would make of it.
+    pub(crate) fn config(&self) -> (Config, Vec<Warning>) {
+        // It names the agent itself and is read here only: the agent would say that there is no such variable.
+        let agents = |(name, _): &(&[u8], &[u8])| *name != agent::VARIABLE.as_bytes();
+        Config::from_env(self.vars().filter(agents))
     }
 
     /// A variable as it is.
     pub(crate) fn get(&self, name: &str) -> Option<&OsStr> {
-        self.0.get(OsStr::new(name)).map(OsString::as_os_str)
+        self.vars()
+            .find(|(other, _)| *other == name.as_bytes())
+            .map(|(_, value)| OsStr::from_bytes(value))
     }
 
     /// A variable as text, without blanks around it; an empty one counts as unset, as OpenTelemetry
@@ -33,11 +55,17 @@ impl Environment {
 
     /// Sets a variable.
     pub(crate) fn set(&mut self, name: &str, value: impl Into<OsString>) {
-        self.0.insert(name.into(), value.into());
+        let mut entry = OsString::from(name);
+        entry.push("=");
+        entry.push(value.into());
+        match self.0.iter().position(|other| is(other, name)) {
+            Some(at) => self.0[at] = entry,
+            None => self.0.push(entry),
+        }
     }
 
     fn remove(&mut self, name: &str) {
-        self.0.remove(OsStr::new(name));
+        self.0.retain(|entry| !is(entry, name));
     }
 
     /// Applies the flags. A flag also removes the signal-specific form of its variable, which would win over
@@ -86,11 +114,17 @@ impl Environment {
         let merged = merge_preload(self.get("LD_PRELOAD"), agent);
         self.set("LD_PRELOAD", merged);
     }
+}
 
-    /// Replaces the environment of `command`.
-    pub(crate) fn give_to(&self, command: &mut Command) {
-        command.env_clear().envs(&self.0);
-    }
+/// Name and value of an entry.
+fn split(entry: &OsStr) -> Option<(&[u8], &[u8])> {
+    let entry = entry.as_bytes();
+    let at = memchr::memchr(b'=', entry)?;
+    Some((&entry[..at], &entry[at + 1..]))
+}
+
+fn is(entry: &OsStr, name: &str) -> bool {
+    split(entry).is_some_and(|(other, _)| other == name.as_bytes())
 }
 
 /// The entries of an `LD_PRELOAD` value: the dynamic linker takes both separators.
@@ -207,7 +241,7 @@ mod tests {
         Environment(
             pairs
                 .iter()
-                .map(|(name, value)| (name.into(), value.into()))
+                .map(|(name, value)| format!("{name}={value}").into())
                 .collect(),
         )
     }
@@ -233,13 +267,37 @@ mod tests {
         });
         let expected = environment(&[
             ("OTEL_SERVICE_NAME", "shop"),
+            ("KEPT", "yes"),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318"),
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
             ("OTEL_TRACES_SAMPLER", "always_on"),
             ("OTEL_LOG_LEVEL", "debug"),
-            ("KEPT", "yes"),
         ]);
         assert_eq!(actual, expected);
+    }
+
+    #[test]
+    fn entries_keep_their_order_and_the_odd_ones_stay() {
+        let entries = |texts: &[&str]| Environment(texts.iter().map(OsString::from).collect());
+        let mut actual = entries(&["Z=1", "no equals sign", "B=", "A=2", "B=3", "=4", "Z=5"]);
+        assert_eq!(actual.get("Z"), Some(OsStr::new("1")), "the first counts");
+        actual.set("A", "new");
+        actual.set("C", "last");
+        actual.set("Z", "x=y");
+        actual.remove("B");
+        assert_eq!(
+            actual,
+            entries(&["Z=x=y", "no equals sign", "A=new", "=4", "Z=5", "C=last"])
+        );
+        assert_eq!(actual.get("Z"), Some(OsStr::new("x=y")));
+    }
+
+    #[test]
+    fn the_agents_own_name_is_no_mistake() {
+        let named = environment(&[("OTEL_RUN_AGENT", "/a.so"), ("OTEL_RUN_EXLUDE", "x")]);
+        let (_, warnings) = named.config();
+        let names: Vec<&str> = warnings.iter().map(|w| w.variable.as_str()).collect();
+        assert_eq!(names, ["OTEL_RUN_EXLUDE"]);
     }
 
     #[test]
@@ -261,12 +319,12 @@ mod tests {
         let expected = environment(&[
             ("OTEL_TRACES_EXPORTER", "otlp"),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318"),
+            ("OTEL_BSP_SCHEDULE_DELAY", "50"),
+            ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf"),
             (
                 "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
                 "http://127.0.0.1:4444/v1/traces",
             ),
-            ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf"),
-            ("OTEL_BSP_SCHEDULE_DELAY", "50"),
         ]);
         assert_eq!(actual, expected);
     }

@@ -93,19 +93,20 @@ pub(crate) fn prepare(arguments: Vec<OsString>, settings: &Settings) -> Result<P
 }
 
 impl Prepared {
-    /// The command as the standard library starts it.
-    pub(crate) fn command(&self) -> Command {
+    /// The command, to be started by the standard library.
+    pub(crate) fn command(&self) -> std::io::Result<Command> {
         let named = self.arguments.first().cloned().unwrap_or_default();
         // The file that was inspected is the file that runs, under the name that the user typed.
         let file = self
             .inspection
             .path()
             .map_or_else(|| named.clone(), |path| path.as_os_str().into());
-        let mut command = Command::new(file);
-        command.arg0(named).args(self.arguments.iter().skip(1));
-        self.environment.give_to(&mut command);
+        let rest = self.arguments.iter().skip(1).map(OsString::as_os_str);
+        let argv = std::iter::once(named.as_os_str()).chain(rest);
+        let mut command = Command::new(&file);
         sys::pass_on_inherited_state(&mut command);
-        command
+        sys::run_exactly(&mut command, &file, argv, self.environment.entries())?;
+        Ok(command)
     }
 
     /// The failure of the system to start the command after all.
@@ -128,7 +129,9 @@ impl Prepared {
 
     /// Becomes the command. Returns only when that fails.
     pub(crate) fn exec(self) -> Failure {
-        let error = self.command().exec();
-        self.failed(&error)
+        match self.command() {
+            Ok(mut command) => self.failed(&command.exec()),
+            Err(error) => self.failed(&error),
+        }
     }
 }

@@ -1,6 +1,8 @@
-//! What the process was given by its parent and the standard library changes before `main`: the program
-//! that is run must get it back. The only unsafe code of the command.
+//! What the process was given by its parent and the standard library changes before `main` or at `exec`: the
+//! program that is run must get it back. The only unsafe code of the command.
 
+use std::ffi::{CStr, CString, OsStr, OsString, c_char};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -68,6 +70,75 @@ pub(crate) fn pass_on_inherited_state(command: &mut Command) {
     // SAFETY: the closure makes async-signal-safe calls only and does not allocate, as is required between
     // fork and exec.
     unsafe { command.pre_exec(restore) };
+}
+
+/// The entries of the environment as they were given: in their order, also those that are no `NAME=value`.
+pub(crate) fn environment() -> Vec<OsString> {
+    unsafe extern "C" {
+        static environ: *const *const c_char;
+    }
+    let mut entries = Vec::new();
+    // SAFETY: libc's variable; nothing in this command changes it, and it is read before there are threads.
+    let mut at = unsafe { environ };
+    // SAFETY: the block is an array of strings that ends in a null pointer, or is missing altogether.
+    while let Some(entry) = unsafe { at.as_ref() }.filter(|entry| !entry.is_null()) {
+        // SAFETY: not the null pointer at the end, so it is a string.
+        let text = unsafe { CStr::from_ptr(*entry) };
+        entries.push(OsString::from_vec(text.to_bytes().to_vec()));
+        // SAFETY: there is at least the end behind an entry.
+        at = unsafe { at.add(1) };
+    }
+    entries
+}
+
+/// Makes `command` run `file` with this command line and these entries of the environment, all as they are. The
+/// standard library would sort the variables by name and drop what it cannot read.
+pub(crate) fn run_exactly<'a>(
+    command: &mut Command,
+    file: &OsStr,
+    argv: impl Iterator<Item = &'a OsStr>,
+    environment: impl Iterator<Item = &'a OsStr>,
+) -> std::io::Result<()> {
+    let file = CString::new(file.as_bytes())?;
+    let (argv, environment) = (Strings::new(argv)?, Strings::new(environment)?);
+    let replace = move || {
+        // SAFETY: a string and two arrays of strings that end in a null pointer, all of which the closure owns.
+        unsafe { libc::execvpe(file.as_ptr(), argv.as_ptr(), environment.as_ptr()) };
+        Err(std::io::Error::last_os_error())
+    };
+    // SAFETY: as the standard library itself does at this point, the closure only calls exec, of which glibc's
+    // implementation uses the stack alone; the error that it makes is a number.
+    unsafe { command.pre_exec(replace) };
+    Ok(())
+}
+
+/// An array of strings as `exec` takes them.
+struct Strings {
+    pointers: Vec<*const c_char>,
+    _owned: Vec<CString>,
+}
+
+// SAFETY: the pointers are to the strings beside them, which nobody changes.
+unsafe impl Send for Strings {}
+// SAFETY: as above.
+unsafe impl Sync for Strings {}
+
+impl Strings {
+    fn new<'a>(strings: impl Iterator<Item = &'a OsStr>) -> std::io::Result<Self> {
+        let owned = strings
+            .map(|text| CString::new(text.as_bytes()))
+            .collect::<Result<Vec<_>, _>>()?;
+        let pointers = owned.iter().map(|text| text.as_ptr());
+        Ok(Self {
+            pointers: pointers.chain([std::ptr::null()]).collect(),
+            _owned: owned,
+        })
+    }
+
+    /// Through a method, so that closures hold the whole.
+    fn as_ptr(&self) -> *const *const c_char {
+        self.pointers.as_ptr()
+    }
 }
 
 fn signal_mask() -> libc::sigset_t {

@@ -6,7 +6,7 @@ pub(crate) mod refusal;
 pub(crate) mod script;
 pub(crate) mod search;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -44,6 +44,8 @@ pub(crate) struct Step {
 pub(crate) struct Inspection {
     /// The command's file, then its interpreter, and so on; the last is the program that the kernel loads.
     pub(crate) chain: Vec<Step>,
+    /// The first words of that program's command line; the user's arguments follow them.
+    words: Vec<OsString>,
     /// The headers of the last file, when it is ELF and readable.
     pub(crate) facts: Option<ElfFacts>,
     /// Why the agent cannot be loaded, or the command cannot be run at all.
@@ -59,6 +61,12 @@ impl Inspection {
     /// The program that the kernel would load in the end.
     pub(crate) fn program(&self) -> Option<&Path> {
         self.chain.last().map(|step| step.path.as_path())
+    }
+
+    /// The command line of that program, for a command line of the user's.
+    pub(crate) fn argv<'a>(&'a self, typed: &'a [OsString]) -> impl Iterator<Item = &'a OsStr> {
+        let rest = typed.iter().skip(1);
+        self.words.iter().chain(rest).map(OsString::as_os_str)
     }
 
     /// Whether the command is this very `otel-run`, which prepares its own command.
@@ -81,6 +89,7 @@ pub(crate) fn inspect(
 ) -> Inspection {
     let mut inspection = Inspection {
         chain: Vec::new(),
+        words: vec![command.to_os_string()],
         facts: None,
         refusal: None,
     };
@@ -108,23 +117,37 @@ fn follow(
         if head.starts_with(&object::elf::ELFMAG) {
             return check_elf(file, agent, inspection);
         }
-        (file, role) = match script::parse(&head) {
+        let mut words;
+        let script = file.clone();
+        (file, role, words) = match script::parse(&head) {
             Some(shebang) => {
                 let interpreter = resolve_interpreter(&file, &shebang)?;
-                match script::env_program(&shebang) {
-                    Some(program) => {
+                match script::env_command(&shebang) {
+                    Some(command) => {
                         check_env(&interpreter)?;
-                        (resolve(&program, path)?, Role::ThroughEnv)
+                        let program = command.first().map(OsString::as_os_str);
+                        let program = resolve(program.unwrap_or_default(), path)?;
+                        (program, Role::ThroughEnv, command)
                     }
-                    None => (interpreter, Role::Interpreter),
+                    None => {
+                        let name = interpreter.clone().into_os_string();
+                        let words = std::iter::once(name).chain(shebang.argument);
+                        (interpreter, Role::Interpreter, words.collect())
+                    }
                 }
             }
             // What execvp does with a file that the kernel does not know.
             None if script::looks_like_text(&head) => {
-                (PathBuf::from("/bin/sh"), Role::DefaultShell)
+                let shell = PathBuf::from("/bin/sh");
+                let words = vec![shell.clone().into_os_string()];
+                (shell, Role::DefaultShell, words)
             }
             None => return Err(Refusal::UnknownFormat { path: file }),
         };
+        // The interpreter gets the script's path in the place of the script's name.
+        words.push(script.into_os_string());
+        words.extend(inspection.words.drain(..).skip(1));
+        inspection.words = words;
     }
     Err(Refusal::TooManyInterpreters { path: file })
 }
@@ -258,4 +281,62 @@ fn privilege(path: &Path) -> Option<Privilege> {
     let ignored = no_new_privs().unwrap_or(false)
         || statvfs(path).is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::NOSUID));
     (!ignored).then_some(changes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn command_lines_as_the_program_gets_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name).display().to_string();
+        let write = |name: &str, text: &str| {
+            std::fs::write(path(name), text).unwrap();
+            let mode = std::fs::Permissions::from_mode(0o755);
+            std::fs::set_permissions(path(name), mode).unwrap();
+        };
+        write("direct", "#!/bin/sh -e -x\n");
+        write("inner", &format!("#!{} -q\n", path("direct")));
+        write("env", "#!/usr/bin/env sh\n");
+        write("split", "#!/usr/bin/env -S A=1 sh -e -u\n");
+        write("bare", "echo\n");
+        let at = |name: &str| path(name);
+        let rows = [
+            ("sh", vec!["sh".to_owned()]),
+            (
+                "direct",
+                vec!["/bin/sh".into(), "-e -x".into(), at("direct")],
+            ),
+            (
+                "inner",
+                vec![
+                    "/bin/sh".into(),
+                    "-e -x".into(),
+                    at("direct"),
+                    "-q".into(),
+                    at("inner"),
+                ],
+            ),
+            ("env", vec!["sh".into(), at("env")]),
+            (
+                "split",
+                vec!["sh".into(), "-e".into(), "-u".into(), at("split")],
+            ),
+            ("bare", vec!["/bin/sh".into(), at("bare")]),
+        ];
+        let search = OsString::from(format!("{}:/bin", directory.path().display()));
+        for (name, mut expected) in rows {
+            let typed = [name, "--flag", "x"].map(OsString::from);
+            let inspection = inspect(&typed[0], Some(&search), None);
+            assert_eq!(inspection.refusal, None, "{name}");
+            expected.extend(["--flag".to_owned(), "x".to_owned()]);
+            let argv: Vec<_> = inspection
+                .argv(&typed)
+                .map(OsStr::to_string_lossy)
+                .collect();
+            assert_eq!(argv, expected, "{name}");
+        }
+    }
 }

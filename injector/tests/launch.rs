@@ -368,25 +368,164 @@ fn usage() {
 }
 
 #[test]
-fn doctor_reports_and_says_by_status_whether_something_blocks() {
+fn the_environment_keeps_its_order() {
     let lab = Lab::new();
-    lab.compile("int main(void) { return 0; }", "static", &["-static"]);
-    let (status, stdout, _) = finish(
+    let probe = lab.compile(
+        r#"
+#include <stdio.h>
+extern char **environ;
+int main(void) { for (char **at = environ; *at; at++) puts(*at); return 0; }"#,
+        "probe",
+        &[],
+    );
+    let launcher = lab.compile(
+        r#"
+#include <stdio.h>
+#include <unistd.h>
+int main(int argc, char **argv) {
+    char agent[4096]; snprintf(agent, sizeof agent, "OTEL_RUN_AGENT=%s", argv[1]);
+    char *environment[] = { "Z=1", "no equals sign", agent, "OTEL_SERVICE_NAME=old", "PATH=/bin", "B=x=y",
+                            "A=", "B=again", 0 };
+    execve(argv[2], argv + 2, environment); return 9;
+}"#,
+        "launcher",
+        &[],
+    );
+    let agent = lab.path("libfake.so").display().to_string();
+    let expected = format!(
+        "Z=1\nno equals sign\nOTEL_RUN_AGENT={agent}\nOTEL_SERVICE_NAME=new\nPATH=/bin\nB=x=y\nA=\nB=again\n\
+         OTEL_LOG_LEVEL=debug\nLD_PRELOAD={agent}\n"
+    );
+    for console in [None, Some("--console")] {
+        let (status, stdout, stderr) = finish(
+            lab.otel_run()
+                .args(["--service-name", "new", "--log-level", "debug"])
+                .args(console)
+                .arg(&probe)
+                .through(&launcher, &agent),
+        );
+        assert_eq!(status, 0, "{stderr}");
+        match console {
+            None => assert_eq!(stdout, expected),
+            Some(_) => assert!(stdout.starts_with(&expected), "{stdout}"),
+        }
+    }
+}
+
+type Pairs<'a> = &'a [(&'a str, &'a str)];
+
+/// What doctor says of a command with these variables, without a collector to be looked for.
+fn doctor(lab: &Lab, vars: Pairs, command: &[&str]) -> (i32, String) {
+    let (status, stdout, stderr) = finish(
         lab.otel_run()
             .env("OTEL_TRACES_EXPORTER", "console")
-            .args(["doctor", "sh", "-c", "exit 3"]),
+            .envs(vars.iter().copied())
+            .arg("doctor")
+            .args(command),
     );
+    assert_eq!(stderr, "");
+    assert!(lab.loaded().is_empty(), "doctor runs nothing");
+    (status, stdout)
+}
+
+#[test]
+fn doctor_says_by_status_whether_something_blocks() {
+    let lab = Lab::new();
+    let main = "int main(void) { return 3; }";
+    lab.compile(main, "static", &["-static"]);
+    lab.compile(main, "app", &[]);
+    type Row<'a> = (Pairs<'a>, &'a [&'a str], i32, &'a str);
+    let rows: [Row; 7] = [
+        (&[], &["./app"], 0, "\nIt will be traced.\n"),
+        (&[], &["./static"], 1, "✗ ./static is statically linked"),
+        (
+            &[],
+            &["sh", "-c", "exit 3"],
+            1,
+            "✗ left alone: the program is on the built-in list\n    → what it starts (as a script or a version manager's shim does) is decided anew",
+        ),
+        (
+            &[("OTEL_RUN_INCLUDE", "sh")],
+            &["sh", "-c", "exit 3"],
+            0,
+            "✓ not left alone: OTEL_RUN_INCLUDE matches",
+        ),
+        (
+            &[("OTEL_RUN_EXCLUDE", "app")],
+            &["./app"],
+            1,
+            "✗ left alone: OTEL_RUN_EXCLUDE matches\n    → correct OTEL_RUN_EXCLUDE=app (compared with ",
+        ),
+        (
+            &[("OTEL_SDK_DISABLED", "true")],
+            &["./app"],
+            1,
+            "✗ left alone: OTEL_SDK_DISABLED is true",
+        ),
+        (
+            &[("OTEL_TRACES_EXPORTER", "none")],
+            &["./app"],
+            1,
+            "✗ OTEL_TRACES_EXPORTER=none",
+        ),
+    ];
+    for (vars, command, expected, text) in rows {
+        let (status, stdout) = doctor(&lab, vars, command);
+        assert_eq!(status, expected, "{vars:?} {command:?}: {stdout}");
+        assert!(stdout.contains(text), "{vars:?} {command:?}: {stdout}");
+        if stdout.contains("left alone: OTEL") && expected == 1 {
+            assert!(!stdout.contains("HTTP/1.x"), "nothing is seen: {stdout}");
+        }
+    }
+}
+
+#[test]
+fn doctor_shows_what_the_agent_will_make_of_program_and_settings() {
+    let lab = Lab::new();
+    // The interpreter only has to be called like one: doctor runs nothing.
+    lab.compile("int main(void) { return 0; }", "python3.11", &[]);
+    lab.executable("app.py", "#!/usr/bin/env -S python3.11 -u\n");
+    let path = lab.path("");
+    let vars = [
+        ("PATH", path.to_str().unwrap()),
+        ("OTEL_TRACES_SAMPLER", "bogus"),
+        ("OTEL_RUN_EXLUDE", "x"),
+    ];
+    let (status, stdout) = doctor(&lab, &vars, &["./app.py", "--port", "1"]);
     assert_eq!(status, 0, "{stdout}");
-    assert!(stdout.ends_with("It will be traced.\n"), "{stdout}");
-    let (status, stdout, _) = finish(
-        lab.otel_run()
-            .env("OTEL_TRACES_EXPORTER", "console")
-            .args(["doctor", "./static"]),
+    for line in [
+        "✓ service name: unknown_service:app.py (from the command; ",
+        "✓ sampler: ParentBased{root:AlwaysOnSampler,",
+        "! otel-run: OTEL_TRACES_SAMPLER=\"bogus\": not one of always_on, ",
+        "; parentbased_always_on is used\n",
+        "! otel-run: OTEL_RUN_EXLUDE=\"x\": no such variable; it has no effect\n",
+        "! HTTP/2, gRPC and databases: not seen by this version\n",
+    ] {
+        assert!(stdout.contains(line), "{line}: {stdout}");
+    }
+}
+
+#[test]
+fn doctor_notes_an_sdk() {
+    let lab = Lab::new();
+    lab.compile("int main(void) { return 0; }", "java", &[]);
+    let option = (
+        "JAVA_TOOL_OPTIONS",
+        "-javaagent:/opentelemetry-javaagent.jar",
     );
-    assert_eq!(status, 1);
+    let (status, stdout) = doctor(&lab, &[option], &["./java", "-jar", "x.jar"]);
+    assert_eq!(status, 0, "{stdout}");
     assert!(
-        stdout.contains("✗ ./static is statically linked"),
+        stdout.contains("(OpenTelemetry Java agent): our spans step aside"),
         "{stdout}"
     );
-    assert!(lab.loaded().is_empty(), "doctor runs nothing");
+    assert!(
+        stdout.ends_with("\nIt will be traced by its own OpenTelemetry SDK.\n"),
+        "{stdout}"
+    );
+    let both = [option, ("OTEL_RUN_COEXIST", "always")];
+    let (status, stdout) = doctor(&lab, &both, &["./java", "-jar", "x.jar"]);
+    assert_eq!(status, 0, "{stdout}");
+    assert!(stdout.contains("its spans and ours"), "{stdout}");
+    assert!(stdout.ends_with("\nIt will be traced.\n"), "{stdout}");
 }

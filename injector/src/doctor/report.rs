@@ -56,6 +56,17 @@ impl Finding {
     pub(crate) fn parts(&self) -> (Level, &str) {
         (self.level, &self.text)
     }
+
+    /// For tests of what is advised.
+    #[cfg(test)]
+    pub(crate) fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// Whether nothing will be seen because of it.
+    pub(crate) fn is_blocking(&self) -> bool {
+        self.level == Level::Blocks
+    }
 }
 
 /// The whole report.
@@ -63,6 +74,7 @@ impl Finding {
 pub(crate) struct Report {
     title: String,
     sections: Vec<(&'static str, Vec<Finding>)>,
+    verdict: &'static str,
 }
 
 impl Report {
@@ -71,7 +83,13 @@ impl Report {
         Self {
             title,
             sections: Vec::new(),
+            verdict: "It will be traced.",
         }
+    }
+
+    /// The last line when nothing blocks.
+    pub(crate) fn verdict(&mut self, verdict: &'static str) {
+        self.verdict = verdict;
     }
 
     /// Adds a section; an empty one is left out.
@@ -84,7 +102,7 @@ impl Report {
     /// How many findings block.
     pub(crate) fn blocking(&self) -> usize {
         let all = self.sections.iter().flat_map(|(_, findings)| findings);
-        all.filter(|finding| finding.level == Level::Blocks).count()
+        all.filter(|finding| finding.is_blocking()).count()
     }
 
     /// The text, ending in a line feed.
@@ -109,7 +127,7 @@ impl Report {
             }
         }
         let verdict = match self.blocking() {
-            0 => "It will be traced.".to_owned(),
+            0 => self.verdict.to_owned(),
             1 => "1 problem is in the way (✗).".to_owned(),
             count => format!("{count} problems are in the way (✗)."),
         };

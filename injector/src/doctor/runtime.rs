@@ -108,20 +108,24 @@ pub(crate) fn findings(runtime: Runtime, traits: &Traits, libraries: &[Library])
         return findings;
     }
     if runtime == Runtime::Go {
-        findings.push(Finding::attention(
-            "Go makes its system calls itself: nothing is seen by this version",
+        findings.push(Finding::blocks(
+            "Go makes its system calls itself, not through libc: nothing is seen of it",
             "use OpenTelemetry's Go SDK in it",
         ));
         return findings;
     }
     findings.push(Finding::good(
-        "HTTP/1 without TLS: requests that it serves and sends are seen",
+        "plain HTTP/1.x over libc's sockets: requests that it serves and sends are seen",
     ));
     findings.push(tls(runtime, traits, libraries));
+    findings.push(Finding::attention(
+        "HTTP/2, gRPC and databases: not seen by this version",
+        "their bytes pass through untouched",
+    ));
     if runtime == Runtime::Node {
         findings.push(Finding::attention(
-            "an event loop: what it serves and what it sends are not always joined in one trace",
-            "a request that carries a trace context is joined; the rest begins traces of its own",
+            "an event loop: a request that it sends is joined to one that it serves only while no other is open",
+            "otherwise it begins a trace of its own: rather no parent than a wrong one",
         ));
     }
     findings
@@ -140,7 +144,7 @@ fn kind(runtime: Runtime) -> Finding {
         Runtime::Native => "a native program",
         Runtime::Shell => {
             return Finding::attention(
-                "a shell or wrapper: what it starts is traced too",
+                "a shell or wrapper: what it starts is decided anew",
                 "run doctor on the program that it starts for what will be seen of that",
             );
         }
@@ -317,12 +321,26 @@ mod tests {
     }
 
     #[test]
-    fn go_is_told_honestly() {
-        let findings = findings(Runtime::Go, &Traits::default(), &[]);
-        assert!(
-            findings
+    fn this_version_is_told_honestly() {
+        use super::super::report::Level;
+        let texts = |runtime, level| -> String {
+            findings(runtime, &Traits::default(), &[])
                 .iter()
-                .any(|finding| finding.parts().1.contains("nothing is seen"))
-        );
+                .map(Finding::parts)
+                .filter(|(found, _)| *found == level)
+                .map(|(_, text)| format!("{text}\n"))
+                .collect()
+        };
+        let go = texts(Runtime::Go, Level::Blocks);
+        assert!(go.contains("nothing is seen"), "{go}");
+        assert!(!texts(Runtime::Go, Level::Good).contains("HTTP"));
+        for runtime in [Runtime::Python, Runtime::Node, Runtime::Native] {
+            let good = texts(runtime, Level::Good);
+            assert!(good.contains("plain HTTP/1.x"), "{good}");
+            let not = texts(runtime, Level::Attention);
+            assert!(not.contains("HTTP/2, gRPC and databases"), "{not}");
+            assert_eq!(texts(runtime, Level::Blocks), "");
+        }
+        assert!(texts(Runtime::Node, Level::Attention).contains("an event loop"));
     }
 }

@@ -1,144 +1,68 @@
-//! The settings that the agent would find in its environment.
+//! The settings as the agent would read them: by its own code, so that what is said here is what it does.
 
-use crate::environment::Environment;
+use agent_engine::config::exporter::{Exporter, OtlpConfig, Protocol};
+use agent_engine::config::traces::{RootSampler, SamplerConfig};
+use agent_engine::config::{Config, LogLevel, Warning};
+use agent_engine::sampler::Sampler;
 
 use super::endpoint::{self, Destination};
+use super::process::Process;
 use super::report::Finding;
 
-/// Where traces would go.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Export {
-    /// To a collector.
-    Otlp {
-        /// Over gRPC.
-        grpc: bool,
-        /// The full URL.
-        url: String,
-    },
-    /// To the program's standard error.
-    Console,
-    /// Nowhere.
-    Nowhere,
-}
-
-/// Reads the exporter's variables.
-pub(crate) fn export(environment: &Environment) -> Export {
-    let is = |name: &str, value: &str| {
-        environment
-            .text(name)
-            .is_some_and(|text| text.eq_ignore_ascii_case(value))
-    };
-    if is("OTEL_SDK_DISABLED", "true") || is("OTEL_TRACES_EXPORTER", "none") {
-        return Export::Nowhere;
-    }
-    if is("OTEL_TRACES_EXPORTER", "console") {
-        return Export::Console;
-    }
-    let (grpc, url) = otlp(environment);
-    Export::Otlp { grpc, url }
-}
-
-fn otlp(environment: &Environment) -> (bool, String) {
-    let own = environment.text("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
-    let general = environment.text("OTEL_EXPORTER_OTLP_ENDPOINT");
-    let given = own.as_ref().or(general.as_ref());
-    let protocol = environment
-        .text("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
-        .or_else(|| environment.text("OTEL_EXPORTER_OTLP_PROTOCOL"));
-    let port = given
-        .and_then(|url| endpoint::parse(url))
-        .map(|destination| destination.port);
-    let grpc = match protocol {
-        Some(protocol) => protocol.eq_ignore_ascii_case("grpc"),
-        // The port says it where nothing else does.
-        None => port == Some(4317),
-    };
-    let url = match (own, general) {
-        (Some(url), _) => url,
-        (None, Some(url)) if grpc => url,
-        // A general endpoint is the base of the signals' own.
-        (None, Some(url)) => format!("{}/v1/traces", url.trim_end_matches('/')),
-        (None, None) if grpc => "http://localhost:4317".to_owned(),
-        (None, None) => "http://localhost:4318/v1/traces".to_owned(),
-    };
-    (grpc, url)
-}
-
-/// Says what the settings are, and tries the destination.
-pub(crate) fn findings(environment: &Environment) -> Vec<Finding> {
-    let mut findings = vec![service_name(environment), sampler(environment)];
-    match export(environment) {
-        Export::Otlp { grpc, url } => findings.extend(destination(grpc, &url)),
-        Export::Console => findings.push(Finding::good(
-            "OTEL_TRACES_EXPORTER=console: spans are printed by the program itself",
-        )),
-        Export::Nowhere => {
-            let disabled = environment.text("OTEL_SDK_DISABLED");
-            let reason = match disabled.filter(|value| value.eq_ignore_ascii_case("true")) {
-                Some(_) => "OTEL_SDK_DISABLED",
-                None => "OTEL_TRACES_EXPORTER",
-            };
-            findings.push(Finding::blocks(
-                format!("{reason} turns the sending of traces off"),
-                format!("unset {reason}"),
-            ));
+/// Says what the settings are, and tries the destination. `process` is one that gets spans, if any.
+pub(crate) fn findings(
+    config: &Config,
+    warnings: &[Warning],
+    process: Option<&Process>,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    findings.extend(process.map(|process| service_name(process, config)));
+    findings.push(sampler(config.sampler));
+    if !config.disabled {
+        match config.exporter {
+            Exporter::Otlp => findings.extend(destination(&config.otlp)),
+            Exporter::Console => findings.push(Finding::good(
+                "OTEL_TRACES_EXPORTER=console: the program itself prints spans on standard error",
+            )),
+            Exporter::None => findings.push(Finding::blocks(
+                "OTEL_TRACES_EXPORTER=none: traces are passed on but not sent anywhere",
+                "unset OTEL_TRACES_EXPORTER",
+            )),
         }
     }
-    for name in ["OTEL_RUN_INCLUDE", "OTEL_RUN_EXCLUDE"] {
-        if let Some(value) = environment.text(name) {
-            findings.push(Finding::attention(
-                format!("{name}={value} chooses among the processes"),
-                "a process that it leaves out is not traced, and says nothing about it",
-            ));
-        }
-    }
+    findings.extend(warnings.iter().map(|warning| told(config, warning)));
     findings
 }
 
-fn service_name(environment: &Environment) -> Finding {
-    if let Some(name) = environment.text("OTEL_SERVICE_NAME") {
-        return Finding::good(format!("service name: {name} (OTEL_SERVICE_NAME)"));
-    }
-    let attributes = environment
-        .text("OTEL_RESOURCE_ATTRIBUTES")
-        .unwrap_or_default();
-    let named = attributes
-        .split(',')
-        .filter_map(|pair| pair.split_once('='));
-    match named
-        .map(|(key, value)| (key.trim(), value.trim()))
-        .find(|(key, _)| *key == "service.name")
-    {
-        Some((_, name)) => {
-            Finding::good(format!("service name: {name} (OTEL_RESOURCE_ATTRIBUTES)"))
-        }
-        None => Finding::good("service name: the program's own (set another with --service-name)"),
-    }
+fn service_name(process: &Process, config: &Config) -> Finding {
+    let (name, derived) = process.service_name(config);
+    let origin = if derived {
+        "from the command; set another with --service-name"
+    } else if config.service_name.is_some() {
+        "OTEL_SERVICE_NAME"
+    } else {
+        "OTEL_RESOURCE_ATTRIBUTES"
+    };
+    Finding::good(format!("service name: {name} ({origin})"))
 }
 
-fn sampler(environment: &Environment) -> Finding {
-    let Some(name) = environment.text("OTEL_TRACES_SAMPLER") else {
-        return Finding::good("sampler: parentbased_always_on (all traces)");
-    };
-    let text = match environment.text("OTEL_TRACES_SAMPLER_ARG") {
-        Some(argument) => format!("{name}={argument}"),
-        None => name,
-    };
-    match crate::cli::parse_sampler(&text) {
-        Ok(sampler) if sampler.name.ends_with("always_off") => Finding::attention(
-            format!("sampler: {text} (starts no traces)"),
+fn sampler(config: SamplerConfig) -> Finding {
+    let text = format!("sampler: {}", Sampler::from_config(config).description());
+    match config.root {
+        RootSampler::AlwaysOff | RootSampler::Ratio(0.0) => Finding::attention(
+            format!("{text}: starts no traces"),
             "unset OTEL_TRACES_SAMPLER to see all",
         ),
-        Ok(_) => Finding::good(format!("sampler: {text}")),
-        Err(reason) => Finding::attention(
-            format!("OTEL_TRACES_SAMPLER: {text}: {reason}"),
-            "the agent ignores what it cannot use",
-        ),
+        _ => Finding::good(text),
     }
 }
 
-fn destination(grpc: bool, url: &str) -> Vec<Finding> {
-    let protocol = if grpc { "grpc" } else { "http/protobuf" };
+fn destination(config: &OtlpConfig) -> Vec<Finding> {
+    let (grpc, protocol) = match config.protocol {
+        Protocol::Grpc => (true, "grpc"),
+        Protocol::HttpProtobuf => (false, "http/protobuf"),
+    };
+    let url = &config.endpoint;
     let Some(destination) = endpoint::parse(url) else {
         return vec![Finding::attention(
             format!("endpoint: {url} ({protocol}) cannot be checked here"),
@@ -146,188 +70,134 @@ fn destination(grpc: bool, url: &str) -> Vec<Finding> {
         )];
     };
     let mut findings = vec![Finding::good(format!("endpoint: {url} ({protocol})"))];
-    findings.extend(usual_mistake(grpc, &destination));
+    findings.extend(no_path(grpc, &destination));
     findings.push(endpoint::probe(&destination, grpc));
     findings
 }
 
-fn usual_mistake(grpc: bool, destination: &Destination) -> Option<Finding> {
-    match (grpc, destination.port) {
-        (true, 4318) => Some(Finding::attention(
-            "port 4318 is usually for http/protobuf, the protocol is grpc",
-            "use --protocol http/protobuf, or port 4317",
-        )),
-        (false, 4317) => Some(Finding::attention(
-            "port 4317 is usually for gRPC, the protocol is http/protobuf",
-            "use --protocol grpc, or port 4318",
-        )),
-        (false, _) if destination.path == "/" => Some(Finding::attention(
+/// A general endpoint gets its path appended: this one was given for traces, without one.
+fn no_path(grpc: bool, destination: &Destination) -> Option<Finding> {
+    (!grpc && destination.path == "/").then(|| {
+        Finding::attention(
             "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT has no path, so traces are posted to /",
             "it is used as it is: add /v1/traces, or set OTEL_EXPORTER_OTLP_ENDPOINT instead",
-        )),
-        _ => None,
-    }
+        )
+    })
 }
 
-/// Signs that an OpenTelemetry SDK is loaded into the program by other means.
-pub(crate) fn sdk_markers(environment: &Environment, arguments: &[String]) -> Vec<Finding> {
-    /// A variable, and what of OpenTelemetry's it holds when its SDK is loaded by it.
-    const VARIABLES: [(&str, &str); 8] = [
-        ("JAVA_TOOL_OPTIONS", "opentelemetry"),
-        ("JDK_JAVA_OPTIONS", "opentelemetry"),
-        ("NODE_OPTIONS", "opentelemetry"),
-        ("PYTHONPATH", "opentelemetry"),
-        ("RUBYOPT", "opentelemetry"),
-        ("OTEL_PHP_AUTOLOAD_ENABLED", "true"),
-        ("OTEL_DOTNET_AUTO_HOME", ""),
-        ("LD_PRELOAD", "injector"),
-    ];
-    let mut signs: Vec<String> = VARIABLES
-        .into_iter()
-        .filter(|(name, part)| {
-            environment
-                .text(name)
-                .is_some_and(|value| value.to_ascii_lowercase().contains(part))
-        })
-        .map(|(name, _)| name.to_owned())
-        .collect();
-    signs.extend(
-        arguments
-            .iter()
-            .find(|argument| {
-                argument.ends_with("opentelemetry-instrument")
-                    || (argument.starts_with("-javaagent:") && argument.contains("opentelemetry"))
-                    || argument.contains("@opentelemetry/")
-            })
-            .cloned(),
-    );
-    if signs.is_empty() {
-        return Vec::new();
+/// What the agent says of a variable, in its own words, and whether it says it.
+fn told(config: &Config, warning: &Warning) -> Finding {
+    // As the agent prints it.
+    let line = format!("otel-run: {warning}");
+    if config.log.prints(warning) {
+        Finding::attention(
+            line,
+            "the agent prints this line in each program that it traces; correct or unset the variable",
+        )
+    } else if warning.level == LogLevel::Warn {
+        Finding::attention(
+            line,
+            "correct or unset the variable (OTEL_LOG_LEVEL keeps the agent from printing this)",
+        )
+    } else {
+        Finding::attention(
+            line,
+            "is the name misspelt? (the agent prints this with OTEL_LOG_LEVEL=info only)",
+        )
     }
-    vec![Finding::attention(
-        format!(
-            "an OpenTelemetry SDK seems to be loaded already: {}",
-            signs.join(", ")
-        ),
-        "its spans win: the agent steps aside for requests that carry its context",
-    )]
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::report::Level;
     use super::*;
+    use crate::environment::Environment;
 
-    fn environment(pairs: &[(&str, &str)]) -> Environment {
+    fn read(pairs: &[(&str, &str)]) -> (Config, Vec<Warning>) {
         let mut environment = Environment::default();
         for (name, value) in pairs {
             environment.set(name, value);
         }
-        environment
+        environment.config()
+    }
+
+    fn all(pairs: &[(&str, &str)]) -> Vec<Finding> {
+        let (config, warnings) = read(pairs);
+        findings(&config, &warnings, None)
+    }
+
+    /// Spares the tests a destination to be tried.
+    const CONSOLE: (&str, &str) = ("OTEL_TRACES_EXPORTER", "console");
+
+    #[test]
+    fn exporters() {
+        let last = |pairs| {
+            let findings = all(pairs);
+            let (level, text) = findings.last().unwrap().parts();
+            (level, text.to_owned())
+        };
+        let (level, text) = last(&[CONSOLE]);
+        assert!(level == Level::Good && text.contains("console"), "{text}");
+        let (level, text) = last(&[("OTEL_TRACES_EXPORTER", "none")]);
+        assert!(level == Level::Blocks && text.contains("none"), "{text}");
+        let (_, text) = last(&[("OTEL_SDK_DISABLED", "TRUE")]);
+        assert!(text.starts_with("sampler: "), "{text}");
     }
 
     #[test]
-    fn destinations() {
-        const GENERAL: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
-        const OWN: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
-        const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
-        type Pairs<'a> = &'a [(&'a str, &'a str)];
-        let table: [(Pairs, bool, &str); 8] = [
-            (&[], false, "http://localhost:4318/v1/traces"),
-            (&[(PROTOCOL, "grpc")], true, "http://localhost:4317"),
-            (
-                &[(GENERAL, "http://c:4318/")],
-                false,
-                "http://c:4318/v1/traces",
-            ),
-            (
-                &[(GENERAL, "http://c:4318/base")],
-                false,
-                "http://c:4318/base/v1/traces",
-            ),
-            (&[(GENERAL, "http://c:4317")], true, "http://c:4317"),
-            (
-                &[(GENERAL, "http://c:4317"), (PROTOCOL, "http/protobuf")],
-                false,
-                "http://c:4317/v1/traces",
-            ),
-            (
-                &[(GENERAL, "http://c:1"), (OWN, "http://d:2/x")],
-                false,
-                "http://d:2/x",
-            ),
-            (
-                &[(GENERAL, ""), (OWN, " ")],
-                false,
-                "http://localhost:4318/v1/traces",
-            ),
-        ];
-        for (pairs, grpc, url) in table {
-            let expected = Export::Otlp {
-                grpc,
-                url: url.to_owned(),
-            };
-            assert_eq!(export(&environment(pairs)), expected, "{pairs:?}");
-        }
-        assert_eq!(
-            export(&environment(&[("OTEL_SDK_DISABLED", "TRUE")])),
-            Export::Nowhere
-        );
-        assert_eq!(
-            export(&environment(&[("OTEL_TRACES_EXPORTER", "none")])),
-            Export::Nowhere
-        );
-        assert_eq!(
-            export(&environment(&[("OTEL_TRACES_EXPORTER", "console")])),
-            Export::Console
-        );
-    }
-
-    #[test]
-    fn mistakes_have_a_hint() {
-        let mistake = |grpc, url: &str| usual_mistake(grpc, &endpoint::parse(url).unwrap());
-        assert!(mistake(true, "http://c:4318").is_some());
-        assert!(mistake(false, "http://c:4317/v1/traces").is_some());
-        assert!(mistake(false, "http://c:4318").is_some(), "no path");
+    fn an_endpoint_for_traces_without_a_path_is_mentioned() {
+        let mistake = |grpc, url: &str| no_path(grpc, &endpoint::parse(url).unwrap());
+        assert!(mistake(false, "http://c:4318").is_some());
         assert!(mistake(false, "http://c:4318/v1/traces").is_none());
         assert!(mistake(true, "http://c:4317").is_none());
     }
 
     #[test]
-    fn samplers_and_names() {
-        let level = |pairs: &[(&str, &str)]| sampler(&environment(pairs)).parts().0;
-        assert_eq!(level(&[]), Level::Good);
+    fn samplers() {
+        let shown = |name: &str, argument: &str| {
+            let pairs = [
+                ("OTEL_TRACES_SAMPLER", name),
+                ("OTEL_TRACES_SAMPLER_ARG", argument),
+            ];
+            let finding = sampler(read(&pairs).0.sampler);
+            let (level, text) = finding.parts();
+            (level, text.to_owned())
+        };
         assert_eq!(
-            level(&[("OTEL_TRACES_SAMPLER", "always_off")]),
-            Level::Attention
+            shown("traceidratio", "0.25"),
+            (
+                Level::Good,
+                "sampler: TraceIdRatioBased{0.250000}".to_owned()
+            )
         );
-        assert_eq!(level(&[("OTEL_TRACES_SAMPLER", "most")]), Level::Attention);
-        let ratio = [
-            ("OTEL_TRACES_SAMPLER", "traceidratio"),
-            ("OTEL_TRACES_SAMPLER_ARG", "7"),
+        let rows = [
+            ("", "", Level::Good),
+            ("always_off", "", Level::Attention),
+            ("parentbased_always_off", "", Level::Attention),
+            ("traceidratio", "0", Level::Attention),
+            ("traceidratio", "7", Level::Good),
+            ("bogus", "", Level::Good),
         ];
-        assert_eq!(level(&ratio), Level::Attention);
-
-        let named = environment(&[("OTEL_RESOURCE_ATTRIBUTES", "a=b, service.name=shop")]);
-        assert!(service_name(&named).parts().1.contains("shop"));
+        for (name, argument, level) in rows {
+            assert_eq!(shown(name, argument).0, level, "{name} {argument}");
+        }
     }
 
     #[test]
-    fn sdks_are_recognised() {
-        let none: [String; 0] = [];
-        assert!(
-            sdk_markers(
-                &environment(&[("NODE_OPTIONS", "--max-old-space-size=1")]),
-                &none
-            )
-            .is_empty()
-        );
-        let java = environment(&[(
-            "JAVA_TOOL_OPTIONS",
-            "-javaagent:/opt/OpenTelemetry-javaagent.jar",
-        )]);
-        assert_eq!(sdk_markers(&java, &none).len(), 1);
-        let wrapped = ["opentelemetry-instrument".to_owned(), "python".to_owned()];
-        assert_eq!(sdk_markers(&Environment::default(), &wrapped).len(), 1);
+    fn warnings_are_the_agents_own_lines() {
+        let bogus = ("OTEL_TRACES_SAMPLER", "bogus");
+        let line = "otel-run: OTEL_TRACES_SAMPLER=\"bogus\": not one of always_on, always_off, traceidratio, \
+                    parentbased_always_on, parentbased_always_off, parentbased_traceidratio; \
+                    parentbased_always_on is used";
+        for (level, hint) in [("", "prints this line"), ("error", "keeps the agent from")] {
+            let findings = all(&[CONSOLE, bogus, ("OTEL_LOG_LEVEL", level)]);
+            let finding = findings.last().unwrap();
+            assert_eq!(finding.parts(), (Level::Attention, line));
+            assert!(finding.hint().unwrap().contains(hint), "{level}");
+        }
+        let findings = all(&[CONSOLE, ("OTEL_RUN_EXLUDE", "x")]);
+        let finding = findings.last().unwrap();
+        assert!(finding.hint().unwrap().contains("misspelt"), "{finding:?}");
+        assert!(finding.parts().1.contains("OTEL_RUN_EXLUDE=\"x\""));
     }
 }

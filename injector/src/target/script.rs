@@ -60,11 +60,11 @@ pub(crate) fn looks_like_text(head: &[u8]) -> bool {
     !head.contains(&0)
 }
 
-/// What `#!/usr/bin/env ARGUMENT` runs, when `shebang` is one.
+/// What `#!/usr/bin/env ARGUMENT` runs, when `shebang` is one: a program and its first words.
 ///
 /// Follows `env`'s own reading: without `-S` the whole argument is one name; with it the words are split,
 /// and options and `NAME=value` words come first.
-pub(crate) fn env_program(shebang: &Shebang) -> Option<OsString> {
+pub(crate) fn env_command(shebang: &Shebang) -> Option<Vec<OsString>> {
     if shebang.interpreter.file_name() != Some(OsStr::new("env")) {
         return None;
     }
@@ -79,10 +79,12 @@ pub(crate) fn env_program(shebang: &Shebang) -> Option<OsString> {
             .collect(),
         None => vec![argument],
     };
-    words
+    let command: Vec<OsString> = words
         .into_iter()
-        .find(|word| !word.starts_with(b"-") && !word.contains(&b'='))
+        .skip_while(|word| word.starts_with(b"-") || word.contains(&b'='))
         .map(|word| OsStr::from_bytes(word).to_os_string())
+        .collect();
+    (!command.is_empty()).then_some(command)
 }
 
 /// Whether the name ends in a carriage return: a script saved with Windows line ends.
@@ -168,21 +170,24 @@ mod tests {
 
     #[test]
     fn programs_behind_env() {
-        let table = [
-            ("#!/usr/bin/env python3", Some("python3")),
-            ("#!/usr/bin/env -S python3 -u", Some("python3")),
-            ("#!/usr/bin/env -vS A=1 B=2 node --flag", Some("node")),
-            ("#!/usr/bin/env --split-string=-i ruby -w", Some("ruby")),
-            ("#!/usr/bin/env python3 -u", Some("python3 -u")),
-            ("#!/usr/bin/env", None),
-            ("#!/usr/bin/env -S", None),
-            ("#!/usr/bin/python3 -u", None),
+        let table: [(&str, &[&str]); 8] = [
+            ("#!/usr/bin/env python3", &["python3"]),
+            ("#!/usr/bin/env -S python3 -u", &["python3", "-u"]),
+            (
+                "#!/usr/bin/env -vS A=1 B=2 node --flag x=y",
+                &["node", "--flag", "x=y"],
+            ),
+            ("#!/usr/bin/env --split-string=-i ruby -w", &["ruby", "-w"]),
+            ("#!/usr/bin/env python3 -u", &["python3 -u"]),
+            ("#!/usr/bin/env", &[]),
+            ("#!/usr/bin/env -S", &[]),
+            ("#!/usr/bin/python3 -u", &[]),
         ];
         for (line, expected) in table {
             let shebang = parse(line.as_bytes()).unwrap();
             assert_eq!(
-                env_program(&shebang),
-                expected.map(OsString::from),
+                env_command(&shebang).unwrap_or_default(),
+                expected,
                 "{line}"
             );
         }
@@ -194,7 +199,7 @@ mod tests {
             for head in [tail.clone(), [b"#!".as_slice(), &tail].concat()] {
                 if let Some(shebang) = parse(&head) {
                     prop_assert!(!shebang.interpreter.as_os_str().is_empty());
-                    env_program(&shebang);
+                    env_command(&shebang);
                 }
             }
         }
