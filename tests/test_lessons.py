@@ -498,3 +498,15 @@ for pid in children: assert os.waitpid(pid, 0)[1] == 0
     assert [line for line in lines if not whole.fullmatch(line)] == []
     found = [re.search(r'url\.full="[^"]*id=([\d.]+)"', line)[1] for line in lines]
     assert sorted(found) == sorted(f"{p}.{n}" for p in range(16) for n in range(20))
+
+
+@pytest.mark.parametrize("coexist, ours", [(None, 0), ("always", 1)])
+def test_sdk_that_is_loaded_from_outside(launcher: Launcher, receiver: Receiver, upstream: Upstream, coexist: str | None,
+                                         ours: int) -> None:
+    """Row 119: the variable that loads the auto-instrumentation is enough: not a byte, not a span, unless both are wanted.
+    The children of that program are looked at anew: the variable means nothing to curl."""
+    env = {"PYTHONPATH": "/opt/x/opentelemetry/instrumentation/auto_instrumentation", "OTEL_RUN_COEXIST": coexist}
+    python(launcher, upstream, "import subprocess\nget(1)\nsubprocess.run(['curl', '-sS', f'{URL}/echo?id=2'], check=True)", env=env)
+    seen = upstream.by_id()
+    assert (len(seen["1"].values("traceparent")), len(seen["2"].values("traceparent"))) == (ours, 1)
+    assert set(by_id(assert_exactly(receiver, 1 + ours, control(launcher, upstream)))) == ({"1", "2"} if ours else {"2"})
