@@ -342,6 +342,19 @@ def test_agent_beside_other_libraries(order: str, name: str, agent: str, spans_r
     check_spans(result, spans_receiver)  # not twice as many
 
 
+# Functions that libc can replace by system calls; the others (fork handlers, the resolver, the search in PATH) are libc's own,
+# and a program whose libc has none of them cannot call them either.
+@pytest.mark.parametrize("name", ["http_variants", "http_variants_noplt", "connect_fail", "fd_high", "partial_writes"])
+@pytest.mark.parametrize("blind", ["own", "none"])
+def test_real_functions_that_are_not_found(blind: str, name: str, agent: str, spans_receiver) -> None:
+    """Lessons 36, 49: dlsym finds the agent itself, or nothing at all: calls reach the kernel, spans are as ever."""
+    case = next(c for c in CASES if c.name == name)
+    preload = f"{BUILT / 'preload_blind.so'}:{agent}"
+    result = run_case(case, preload, ELF_BLIND=blind, **agent_environment(spans_receiver.endpoint))
+    check_same(case, result)
+    check_spans(result, spans_receiver)
+
+
 # ---- exit time, silence, process counts ----
 
 

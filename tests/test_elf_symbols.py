@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,29 @@ def test_the_list_covers_every_hook_of_the_programs() -> None:
 def test_exported_symbols_are_exactly_the_list(agent: str) -> None:
     exported = {line.split()[-1].split("@")[0] for line in tool("nm", "-D", "--defined-only", agent).splitlines()}
     assert exported == checked_in(), f"more: {exported - checked_in()}, missing: {checked_in() - exported}"
+
+
+FIND = """import ctypes, sys
+class Info(ctypes.Structure):
+    _fields_ = [("file", ctypes.c_char_p), ("base", ctypes.c_void_p), ("name", ctypes.c_char_p), ("address", ctypes.c_void_p)]
+program = ctypes.CDLL(None)
+program.dlsym.restype, program.dlsym.argtypes = ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_char_p]
+for name in sys.argv[1:]:
+    found, info = program.dlsym(None, name.encode()), Info()
+    print(name, info.file.decode() if program.dladdr(ctypes.c_void_p(found), ctypes.byref(info)) else "nowhere")
+"""
+
+
+def test_every_name_that_a_program_looks_up_is_ours(agent: str) -> None:
+    """Lesson 53: each function of the list, looked up as the linker does, is the agent's. (A hook that is written but
+    not exported, or exported under a version that nobody asks for, would be missed here.)"""
+    command = [sys.executable, "-c", FIND, *sorted(checked_in())]
+    done = subprocess.run(command, env={**os.environ, "LD_PRELOAD": agent}, check=True, capture_output=True, text=True)
+    found = dict(line.split(" ", 1) for line in done.stdout.splitlines())
+    assert {name: file for name, file in found.items() if file != agent} == {} and set(found) == checked_in()
+    bare = subprocess.run(command, env={k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}, check=True, capture_output=True,
+                          text=True).stdout
+    assert "libagent" not in bare and "nowhere" not in bare
 
 
 def test_needed_libraries_are_few(agent: str) -> None:

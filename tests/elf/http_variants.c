@@ -1,6 +1,6 @@
 /* HTTP/1.1 through every door: each writing call times each reading call, heads in one to four pieces,
- * keep-alive; pipelines of 1 to 20 in one write and cut anywhere; 10,000 requests on one connection.
- * Lessons 33, 53, 59, 66, 74, 79, 91, 95, 96. */
+ * keep-alive; pipelines of 1 to 20 in one write and cut anywhere; 300 requests (or as
+ * many as the argument says) on one connection. Lessons 33, 53, 59, 66, 74, 79, 91, 95, 96. */
 #include "http_min.h"
 
 static int requests;
