@@ -77,6 +77,10 @@ pub(crate) struct Meta {
     pub(crate) requests_sent: u32,
     /// Bytes at the front of the program's next writes that the stream was fed before the call.
     pub(crate) fed_ahead: usize,
+    /// Hash of the head that was fed ahead, while not one byte of it went out; else 0.
+    pub(crate) head_hash: u64,
+    /// The stream was fed what was never sent.
+    pub(crate) lost: bool,
     /// What is to be spliced into the program's next writes.
     pub(crate) edit: Edit,
 }
@@ -197,7 +201,7 @@ pub(crate) fn of(state: &'static State, fd: i32, mut word: u32) -> Option<(u32, 
     }
     let index = word.checked_sub(table::CONN)?;
     let conn = state.conns.get(index)?;
-    if conn.hint(DEAD) {
+    if conn.hint(DEAD) && !conn.hint(EDITING) {
         if state.table.replace(fd, word, table::IGNORED) {
             release(state, fd, index, conn);
         }
@@ -223,15 +227,16 @@ fn attach(state: &'static State, fd: i32) -> Option<u32> {
     if state.table.replace(fd, table::FRESH, table::CONN + index) {
         return Some(table::CONN + index);
     }
-    // Another thread attached, or the program closed the descriptor: leave it to the next call.
+    // Another thread attached it, or the program closed the descriptor.
     state.conns.give(index);
-    None
+    Some(state.table.get(fd)).filter(|word| *word >= table::CONN)
 }
 
 /// Marks a connection from which nothing more is to be learned; its descriptors follow one by one.
 pub(crate) fn bury(state: &'static State, fd: i32, index: u32, conn: &'static Conn) {
-    conn.set_hint(DEAD, true);
-    if state.table.replace(fd, table::CONN + index, table::IGNORED) {
+    // Not while a header is half out, and not when the slot has become another connection's meanwhile.
+    if !conn.hint(EDITING) && state.table.replace(fd, table::CONN + index, table::IGNORED) {
+        conn.set_hint(DEAD, true);
         release(state, fd, index, conn);
     }
 }
@@ -254,7 +259,7 @@ fn release(state: &'static State, fd: i32, index: u32, conn: &'static Conn) {
 /// Forgets what `fd` was, before it is closed or becomes something else. `value` is what it is from now on.
 pub(crate) fn detach(state: &'static State, fd: i32, value: u32) {
     let word = state.table.get(fd);
-    if word == value {
+    if word == value || (word > table::IGNORED && !state.is_ours()) {
         return;
     }
     match word {
@@ -266,9 +271,6 @@ pub(crate) fn detach(state: &'static State, fd: i32, value: u32) {
             state.table.set(fd, value);
         }
         _ => {
-            if !state.is_ours() {
-                return;
-            }
             let index = word - table::CONN;
             if state.table.replace(fd, word, value)
                 && let Some(conn) = state.conns.get(index)
@@ -286,6 +288,9 @@ pub(crate) fn share(state: &'static State, old: i32, new: i32) {
         return;
     }
     let word = state.table.get(old);
+    if word >= table::CONN && state.table.get(new) == word {
+        return;
+    }
     let word = if word == table::OWN {
         table::UNKNOWN
     } else {

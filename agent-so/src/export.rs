@@ -13,8 +13,8 @@ mod start;
 mod worker;
 
 use crate::settings;
-use crate::sys::process::State;
-use crate::sys::{raw, thread};
+use crate::sys::process::{self, State};
+use crate::sys::{heap, raw, thread};
 use crossbeam_channel::{Receiver, Sender};
 use record::Record;
 pub(crate) use start::blocked_signals;
@@ -87,11 +87,29 @@ pub(super) fn wake(queue: &Queue) {
     }
 }
 
-/// Called where a connection begins or ends, which no signal handler does: starts the exporter if a record that was
-/// finished inside something like a handler has to wait for it.
+/// Called where a connection begins, which no signal handler does: starts the exporter if a record that was finished in
+/// what might be a handler has to wait for it.
 pub(crate) fn poke(state: &'static State) {
     if !state.queue.channel.load(Ordering::Relaxed).is_null() {
         start::now(state);
+    }
+}
+
+/// The agent's thread cannot go on: switches the agent off, lets nobody wait for it, and never returns.
+pub(crate) fn stop() -> ! {
+    let state = process::peek();
+    process::disable();
+    if let Some(state) = state {
+        let queue = &state.queue;
+        queue.thread.store(start::FAILED, Ordering::SeqCst);
+        queue
+            .flush_done
+            .store(queue.flush_wanted.load(Ordering::SeqCst), Ordering::SeqCst);
+        raw::futex_wake(&queue.flush_done);
+    }
+    let never = AtomicU32::new(0);
+    loop {
+        raw::futex_wait(&never, 0, None);
     }
 }
 
@@ -129,6 +147,11 @@ fn make(queue: &Queue) {
     {
         Ok(_) => {
             let size = settings::get().config.batch.max_queue_size;
+            // A slot is an index and a stamp; the ends and the list of waiters take little.
+            if !heap::has_room(size * 32 + 16 * 1024) {
+                process::disable();
+                return;
+            }
             let (sender, receiver) = crossbeam_channel::bounded(size);
             let made = Box::into_raw(Box::new(Channel { sender, receiver }));
             queue.channel.store(made, Ordering::Release);

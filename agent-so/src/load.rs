@@ -3,7 +3,8 @@
 //! The constructor decides first whether this process is traced at all. It starts no thread, opens no descriptor, and
 //! prints nothing.
 
-use crate::hooks::{contain, loader, process as exits, real};
+use crate::export::flush;
+use crate::hooks::{contain, loader, real};
 use crate::settings;
 use crate::sys::{log, process};
 use agent_engine::config::policy::{Decision, should_instrument};
@@ -13,6 +14,7 @@ use agent_engine::resource::program::base_name;
 use agent_engine::resource::service_name;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 #[cfg(not(test))]
 #[used]
@@ -31,6 +33,7 @@ extern "C" fn construct(
     environment: *const *const c_char,
 ) {
     contain(|| {
+        log::know_stderr();
         real::resolve();
         if another_copy() {
             return;
@@ -43,7 +46,37 @@ extern "C" fn construct(
 }
 
 extern "C" fn destruct() {
-    exits::leave();
+    contain(flush::at_exit);
+    contain(report_losses);
+}
+
+/// Says at the end how many spans were lost, if any were: the line at the first loss could not know.
+fn report_losses() {
+    let Some(state) = process::state() else {
+        return;
+    };
+    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let counters = &state.counters;
+    let lost =
+        count(&counters.queue_full) + count(&counters.no_record) + count(&counters.export_failed);
+    let level = if lost > 0 {
+        LogLevel::Warn
+    } else {
+        LogLevel::Debug
+    };
+    if count(&counters.finished) > 0 || lost > 0 {
+        log::line(
+            level,
+            format_args!(
+                "spans: {} finished, {} exported, {} dropped (queue full), {} not recorded, {} lost in export",
+                count(&counters.finished),
+                count(&counters.exported),
+                count(&counters.queue_full),
+                count(&counters.no_record),
+                count(&counters.export_failed),
+            ),
+        );
+    }
 }
 
 /// Two copies (preloaded by two paths) would each see every byte: the one loaded first works, the others stand down.

@@ -8,6 +8,7 @@
 
 use crate::export;
 use crate::export::record::Record;
+use crate::sys::memory;
 use crate::sys::process::State;
 use libc::iovec;
 use std::ffi::c_void;
@@ -107,6 +108,30 @@ impl<'a> Stretch<'a> {
         self.to - self.from
     }
 
+    /// Whether there is nothing in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether all of it can be read: asks the kernel once a page, so for short stretches only.
+    fn is_readable(&self) -> bool {
+        let mut readable = true;
+        let see = |bytes: &[u8]| {
+            let (first, last) = (
+                bytes.as_ptr() as usize,
+                bytes.as_ptr() as usize + bytes.len() - 1,
+            );
+            let mut page = first;
+            while readable && page <= last {
+                readable = memory::readable(page);
+                page = (page | (memory::PAGE - 1)) + 1;
+            }
+        };
+        // SAFETY: the slices are not looked into.
+        unsafe { self.each(see) };
+        readable
+    }
+
     /// Calls `see` with each part that stands in one piece.
     ///
     /// # Safety
@@ -174,9 +199,9 @@ pub(crate) unsafe fn write(
     }
 }
 
-/// More pieces than fit although the header must go out first: as if the kernel had no memory for them.
+/// What the program passed cannot be read, and cannot be left to the kernel to find out either.
 fn fail() -> isize {
-    crate::sys::errno::set(libc::ENOBUFS);
+    crate::sys::errno::set(libc::EFAULT);
     -1
 }
 
@@ -191,35 +216,54 @@ pub(crate) fn fits(program: &[iovec], scratch: usize) -> bool {
 }
 
 /// Lays out the bytes to write: one copy when it fits, so that the call stays the one the program made, else pieces.
+/// `None` when neither can be: memory that cannot be read.
 unsafe fn splice(
     program: Stretch<'_>,
     edit: &Edit,
     insert: &[u8],
     scratch: &mut [u8],
 ) -> Option<Spliced> {
-    let total = program.len();
-    let skip = edit.skip.min(total.saturating_sub(edit.at));
     // An edit that begins beyond this write (a short first write) leaves it as it is.
-    let insert = if edit.at > total { &[] } else { insert };
-    let len = total.checked_add(insert.len())?.checked_sub(skip)?;
-    if len <= scratch.len() {
-        let mut used = 0;
-        let put = |bytes: &[u8]| {
-            scratch[used..used + bytes.len()].copy_from_slice(bytes);
-            used += bytes.len();
-        };
-        // SAFETY: forwarded to the caller.
-        unsafe { spliced(program, edit.at, skip, insert, put) };
-        return Some(Spliced::Flat(len));
+    let insert = if edit.at > program.len() { &[] } else { insert };
+    let room = scratch.len() - insert.len();
+    let small = program.len().saturating_sub(edit.skip) <= room;
+    // Only what the kernel could read too is copied: a bad pointer is its to report.
+    if !insert.is_empty() && small && program.is_readable() {
+        // SAFETY: forwarded to the caller; it fits.
+        return Some(unsafe { copy(program, edit, insert, scratch) });
     }
-    if !fits(program.pieces, scratch.len()) {
-        return None;
+    if fits(program.pieces, scratch.len()) {
+        // SAFETY: forwarded to the caller; they fit.
+        return Some(unsafe { list(program, edit, insert, scratch) });
     }
+    // Too many pieces to list: a short write, which the program has to expect.
+    let program = Stretch {
+        to: program.to.min(program.from + room),
+        ..program
+    };
+    // SAFETY: forwarded to the caller; it fits.
+    program
+        .is_readable()
+        .then(|| unsafe { copy(program, edit, insert, scratch) })
+}
+
+unsafe fn copy(program: Stretch<'_>, edit: &Edit, insert: &[u8], scratch: &mut [u8]) -> Spliced {
+    let mut used = 0;
+    let put = |bytes: &[u8]| {
+        scratch[used..used + bytes.len()].copy_from_slice(bytes);
+        used += bytes.len();
+    };
+    // SAFETY: forwarded to the caller.
+    unsafe { spliced(program, edit.at, edit.skip, insert, put) };
+    Spliced::Flat(used)
+}
+
+unsafe fn list(program: Stretch<'_>, edit: &Edit, insert: &[u8], scratch: &mut [u8]) -> Spliced {
     let out = scratch.as_mut_ptr().cast::<iovec>();
     let mut count = 0;
     let push = |bytes: &[u8]| {
         let base = bytes.as_ptr().cast_mut().cast::<c_void>();
-        // SAFETY: at most two pieces more than the program has, which fit (checked above); the buffer is aligned.
+        // SAFETY: at most two pieces more than the program has, which fit; the buffer is aligned for them.
         unsafe {
             out.add(count).write(iovec {
                 iov_base: base,
@@ -229,8 +273,8 @@ unsafe fn splice(
         count += 1;
     };
     // SAFETY: forwarded to the caller.
-    unsafe { spliced(program, edit.at, skip, insert, push) };
-    Some(Spliced::Pieces(count))
+    unsafe { spliced(program, edit.at, edit.skip, insert, push) };
+    Spliced::Pieces(count)
 }
 
 /// Calls `emit` with the stretch's bytes before `at`, the insert, and the bytes after `at + skip`.

@@ -5,7 +5,7 @@
 
 use super::edit::{self, Edit, Stretch, Wire};
 use super::scribe::Scribe;
-use super::{CONNECTING, Conn, EDITING, Inner, SERVER, bury, connect, detach, of, table};
+use super::{CONNECTING, Conn, EDITING, Inner, Locked, SERVER, bury, connect, detach, of, table};
 use crate::context;
 use crate::export;
 use crate::export::record::Record;
@@ -140,7 +140,13 @@ pub(crate) unsafe fn write(
         // stream from two threads at once in the middle of a request head.
         let result = unsafe { edit::write(plan.record, plan.edit, part, &mut send, noted) };
         if result < 0 {
-            sent(state, fd, index, conn, result, part, before);
+            let errno = errno::get();
+            if connect::fault(errno) == Fault::None && plan.edit.pending() {
+                contain(|| keep_edit(state, fd, index, conn, plan.edit));
+                errno::set(errno);
+            } else {
+                sent(state, fd, index, conn, result, part, before);
+            }
         }
         let errno = errno::get();
         let next = if result as usize == part.len() && part.to < whole.to {
@@ -203,11 +209,20 @@ pub(crate) fn wrote(fd: i32, word: u32, result: isize, program: &[iovec]) {
     }
 }
 
+/// Whether part of a header is still to go out on this connection, before anything else may.
+pub(crate) fn must_be_rewritten(word: u32) -> bool {
+    hints(word, EDITING)
+}
+
 /// Whether what is written to this connection is only observed, because this process is the server on it.
 pub(crate) fn never_rewritten(word: u32) -> bool {
-    word.checked_sub(super::table::CONN)
+    hints(word, SERVER)
+}
+
+fn hints(word: u32, bit: u32) -> bool {
+    word.checked_sub(table::CONN)
         .and_then(|index| process::peek()?.conns.get(index))
-        .is_some_and(|conn| conn.hint(SERVER))
+        .is_some_and(|conn| conn.hint(bit))
 }
 
 fn sent(
@@ -274,16 +289,7 @@ fn prepare<'a>(
 ) -> Option<Plan<'a>> {
     if conn.hint(EDITING) {
         let locked = conn.lock_patiently(state, fd, index)?;
-        let edit = locked.meta.edit;
-        let index = edit.record()?;
-        let record = state.records.get(index)?;
-        record.pin();
-        return Some(Plan {
-            index,
-            record,
-            edit,
-            part: program,
-        });
+        return rest_of_edit(state, locked, conn, program);
     }
     let _inside = thread::current().enter()?;
     let mut locked = conn.lock(state, fd, index)?;
@@ -318,7 +324,10 @@ fn prepare<'a>(
     }
     // SAFETY: the connection's lock is held, and the record is its newest exchange.
     let edit = unsafe { context::client::edit(index, record, &scan, settings::get()) }?;
-    record.pin();
+    if !record.pin() {
+        return None;
+    }
+    inner.meta.head_hash = hash(head);
     let rest = Stretch {
         from: head.to,
         ..program
@@ -335,6 +344,53 @@ fn prepare<'a>(
     })
 }
 
+/// The plan for a write that goes on with an edit: after a short write, or after one that could not write anything. In
+/// the latter case the program is free to write something else, and then nothing of the edit may reach the wire.
+fn rest_of_edit<'a>(
+    state: &'static State,
+    mut locked: Locked<'_>,
+    conn: &'static Conn,
+    program: Stretch<'a>,
+) -> Option<Plan<'a>> {
+    let meta = &mut locked.meta;
+    if meta.head_hash != 0 {
+        let head = Stretch {
+            to: program.to.min(program.from + meta.fed_ahead),
+            ..program
+        };
+        if head.len() != meta.fed_ahead || hash(head) != meta.head_hash {
+            meta.edit.abandon(state);
+            meta.fed_ahead = 0;
+            conn.set_hint(EDITING, false);
+            // The stream was fed a head that was never sent: it cannot be followed any more.
+            meta.lost = true;
+            return None;
+        }
+    }
+    let edit = meta.edit;
+    let index = edit.record()?;
+    let record = state.records.get(index)?;
+    record.pin().then_some(Plan {
+        index,
+        record,
+        edit,
+        part: program,
+    })
+}
+
+/// Tells whether a retried write begins with the same bytes (FNV-1a; never 0). Bytes that cannot be read give another
+/// number than any that can, most likely.
+fn hash(bytes: Stretch<'_>) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325u64;
+    look(bytes, |part| {
+        for byte in part {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+        }
+        true
+    });
+    hash.max(1)
+}
+
 /// The plan for a write that begins inside a request's body, if another request follows in it.
 fn rest_of_request<'a>(
     state: &'static State,
@@ -342,12 +398,14 @@ fn rest_of_request<'a>(
     program: Stretch<'a>,
 ) -> Option<Plan<'a>> {
     let end = request_end(inner.stream.outgoing_tail(), program);
-    if end >= program.to {
+    if end >= program.to || !edit::fits(program.pieces, crate::export::record::SCRATCH) {
         return None;
     }
     let index = inner.stream.open_exchanges().last()?.0.checked_sub(1)?;
     let record = state.records.get(index)?;
-    record.pin();
+    if !record.pin() {
+        return None;
+    }
     Some(Plan {
         index,
         record,
@@ -428,6 +486,10 @@ fn note_edit(
     }
     inner.meta.edit = edit;
     conn.set_hint(EDITING, edit.pending());
+    if !went.is_empty() {
+        // From here on the program cannot take its words back.
+        inner.meta.head_hash = 0;
+    }
     let verdict = feed_sent(state, inner, fd, went, before);
     drop(locked);
     settle(state, fd, index, conn, verdict);
@@ -435,10 +497,31 @@ fn note_edit(
     Some(())
 }
 
+/// A write that could not write anything (EAGAIN) will be tried again, and the edit with it.
+fn keep_edit(
+    state: &'static State,
+    fd: i32,
+    index: u32,
+    conn: &'static Conn,
+    edit: Edit,
+) -> Option<()> {
+    let inside = thread::current().enter();
+    let mut locked = conn.lock_patiently(state, fd, index)?;
+    if !locked.meta.edit.pending() {
+        hold(state, edit, Edit::default());
+        locked.meta.edit = edit;
+        conn.set_hint(EDITING, true);
+    }
+    drop(locked);
+    drop(inside);
+    Some(())
+}
+
 /// An edit left over by a short write keeps its record pinned until it is through.
 fn hold(state: &'static State, now: Edit, was: Edit) {
     if let Some(record) = now.record().and_then(|r| state.records.get(r)) {
-        record.pin();
+        // The caller pins it already, so it was not given up.
+        let _ = record.pin();
     }
     if let Some(index) = was.record()
         && let Some(record) = state.records.get(index)
@@ -481,7 +564,7 @@ fn feed(
             verdict = inner.stream.feed(direction, bytes, now, &mut scribe);
         });
     }
-    if inner.meta.stale {
+    if inner.meta.stale || inner.meta.lost {
         Verdict::Opaque
     } else {
         verdict

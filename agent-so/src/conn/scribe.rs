@@ -29,6 +29,13 @@ impl<'a> Scribe<'a> {
         }
     }
 
+    /// The record is not this connection's any more: nobody may go on with it after the call.
+    fn forget(&mut self, index: u32) {
+        if self.begun == Some(index) {
+            self.begun = None;
+        }
+    }
+
     fn record(&self, id: ExchangeId) -> Option<(u32, &'static Record)> {
         let index = id.0.checked_sub(1)?;
         Some((index, self.state.records.get(index)?))
@@ -91,6 +98,7 @@ impl Host for Scribe<'_> {
         let Some((index, record)) = self.record(id) else {
             return;
         };
+        self.forget(index);
         context::end(self.state, record);
         export::submit(self.state, index, record);
     }
@@ -99,6 +107,7 @@ impl Host for Scribe<'_> {
         let Some((index, record)) = self.record(id) else {
             return;
         };
+        self.forget(index);
         context::end(self.state, record);
         export::release(self.state, index, record);
     }

@@ -7,8 +7,17 @@ use crate::sys::process::{self, State};
 use crate::sys::{clock, raw, thread};
 use std::sync::atomic::Ordering;
 
-/// The process is about to end: finishes what is open, then flushes.
+/// The process ends in order (`exit`, the end of `main`): finishes what is open, then flushes.
 pub(crate) fn at_exit() {
+    let Some(state) = usable() else { return };
+    conn::finish_all(state);
+    start::now(state);
+    flush(state);
+}
+
+/// The process ends at once (`_exit`), perhaps in a signal handler: as [`at_exit`], but a thread that does not run yet is
+/// only started where that cannot be harmful.
+pub(crate) fn at_quick_exit() {
     let Some(state) = usable() else { return };
     conn::finish_all(state);
     flush(state);
@@ -24,7 +33,8 @@ fn usable() -> Option<&'static State> {
     if thread::current().has(thread::AGENT) || !settings::started() {
         return None;
     }
-    process::state()
+    // A child in its parent's memory ends alone: the parent's connections go on.
+    process::state().filter(|state| state.is_ours())
 }
 
 /// Has everything finished so far exported; waits at most for the exit budget.
@@ -39,10 +49,13 @@ fn flush(state: &'static State) {
     let queue = &state.queue;
     let budget = settings::get().config.exit_flush_timeout.as_nanos() as u64;
     let deadline = clock::monotonic_ns() + budget;
-    if channel.receiver.is_empty() && state.queue.thread.load(Ordering::Acquire) != 1 {
+    if channel.receiver.is_empty() && queue.thread.load(Ordering::Acquire) != start::RUNS {
         return;
     }
-    start::now(state);
+    start::if_safe(state);
+    if queue.thread.load(Ordering::Acquire) != start::RUNS {
+        return;
+    }
     let wanted = queue.flush_wanted.fetch_add(1, Ordering::SeqCst) + 1;
     wake(queue);
     loop {

@@ -155,9 +155,14 @@ impl Record {
             .is_ok()
     }
 
-    /// Keeps a record that the caller owns from being reused while it uses the wire buffers.
-    pub(crate) fn pin(&self) {
-        self.state.fetch_add(1, Ordering::AcqRel);
+    /// Keeps a record that the caller owns from being reused while it uses the wire buffers. False: it was given up.
+    #[must_use]
+    pub(crate) fn pin(&self) -> bool {
+        self.state
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| {
+                (state & CLOSED == 0 && state & PINS < PINS).then_some(state + 1)
+            })
+            .is_ok()
     }
 
     /// Ends a pin. True: the record was given up meanwhile and the caller must return it to the slab.
@@ -176,7 +181,7 @@ impl Record {
                 Some((state & !OPEN) | CLOSED)
             })
             .unwrap_or_default();
-        before & PINS == 0
+        before & PINS == 0 && before & CLOSED == 0
     }
 
     /// The exchange.

@@ -5,7 +5,8 @@
 //! the same ones as when it began to serve; otherwise the start waits for a call that no handler makes
 //! (`export::poke`), or for the end of the process.
 
-use super::worker;
+use super::{stop, worker};
+use crate::hooks::contain;
 use crate::settings;
 use crate::sys::own_fd;
 use crate::sys::process::State;
@@ -18,6 +19,10 @@ use std::sync::atomic::Ordering;
 
 /// Stack of the agent's thread: TLS handshakes and encoders need more than the 128 KiB of some libcs.
 const STACK: usize = 1024 * 1024;
+/// State of the thread: runs (or is being started).
+pub(super) const RUNS: u32 = 1;
+/// State of the thread: could not be started, or gave up.
+pub(super) const FAILED: u32 = 2;
 /// Signals 32 and 33, which libc uses to cancel threads and to change user ids in all of them: a thread that blocks the
 /// latter makes `setuid` wait for ever.
 const LIBC_SIGNALS: u64 = 0b11 << 31;
@@ -71,7 +76,7 @@ pub(super) fn now(state: &'static State) {
     if state
         .queue
         .thread
-        .compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed)
+        .compare_exchange(0, RUNS, Ordering::AcqRel, Ordering::Relaxed)
         .is_err()
     {
         return;
@@ -82,7 +87,7 @@ pub(super) fn now(state: &'static State) {
     change_mask(Some(before));
     if !started {
         // Not tried again: whatever is missing (a limit, a sandbox) will be missing still.
-        state.queue.thread.store(2, Ordering::Release);
+        state.queue.thread.store(FAILED, Ordering::Release);
     }
 }
 
@@ -107,7 +112,8 @@ fn spawn(state: &'static State) -> bool {
 extern "C" fn enter(argument: *mut c_void) -> *mut c_void {
     thread::current().set(AGENT);
     let config = &settings::get().config;
-    own_fd::separate(config.exporter == Exporter::Console || config.log.level > LogLevel::Off);
+    let writes = config.exporter == Exporter::Console || config.log.level > LogLevel::Off;
+    own_fd::separate(writes && log::stderr_is_known());
     // SAFETY: a NUL-terminated name of at most 15 characters.
     let _ = unsafe {
         raw::call(
@@ -133,6 +139,6 @@ extern "C" fn enter(argument: *mut c_void) -> *mut c_void {
     {
         log::open_file(file);
     }
-    worker::run(state);
-    std::ptr::null_mut()
+    let _ = contain(|| worker::run(state));
+    stop()
 }

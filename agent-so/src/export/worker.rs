@@ -74,7 +74,7 @@ pub(super) fn run(state: &'static State) {
         wall: WallClock::default(),
         said: Said::default(),
     };
-    loop {
+    while process::peek().is_some() {
         worker.turn();
     }
 }

@@ -55,7 +55,8 @@ fn forget_range(first: c_uint, last: c_uint) {
 /// The C contract of `close_range`.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(crate) unsafe extern "C" fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
-    let closes = flags & libc::CLOSE_RANGE_CLOEXEC as c_int == 0 && first <= last;
+    // With any other flag the call fails or closes nothing.
+    let closes = matches!(flags as c_uint, 0 | libc::CLOSE_RANGE_UNSHARE) && first <= last;
     if closes {
         forget_range(first, last);
     }

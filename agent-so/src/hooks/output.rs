@@ -103,6 +103,12 @@ unsafe extern "C" fn followed_send(
     };
     // SAFETY: the program's own call.
     let plain = || unsafe { real::send(fd, buffer, len, flags) };
+    // A zero-copy send keeps reading its buffer after the call.
+    if flags & libc::MSG_ZEROCOPY != 0 && !observe::must_be_rewritten(word) {
+        let result = plain();
+        observe::wrote(fd, word, result, &one(buffer, len));
+        return result;
+    }
     // SAFETY: as for write.
     unsafe { observe::write(fd, word, &one(buffer, len), send, plain) }
 }
@@ -144,6 +150,13 @@ pub(crate) unsafe extern "C" fn sendto(
     };
     // SAFETY: the program's own call.
     let plain = || unsafe { real::sendto(fd, buffer, len, flags, to, to_len) };
+    // With an address it opens the connection too (TCP Fast Open), which can be done once only.
+    let fixed = !to.is_null() || flags & libc::MSG_ZEROCOPY != 0;
+    if fixed && !observe::must_be_rewritten(word) {
+        let result = plain();
+        observe::wrote(fd, word, result, &one(buffer, len));
+        return result;
+    }
     // SAFETY: as for write.
     unsafe { observe::write(fd, word, &one(buffer, len), send, plain) }
 }
@@ -246,7 +259,9 @@ pub(crate) unsafe extern "C" fn sendmsg(fd: c_int, given: *const msghdr, flags: 
     }
     // SAFETY: readable as just asked.
     let header = unsafe { &*given };
-    if observe::never_rewritten(word) {
+    // Control data must go out exactly once, and zero-copy sends keep reading their buffer after the call.
+    let fixed = header.msg_controllen > 0 || flags & libc::MSG_ZEROCOPY != 0;
+    if observe::never_rewritten(word) || (fixed && !observe::must_be_rewritten(word)) {
         let result = plain();
         // SAFETY: a call that succeeded has read its pieces.
         observe::wrote(fd, word, result, unsafe {
@@ -254,12 +269,17 @@ pub(crate) unsafe extern "C" fn sendmsg(fd: c_int, given: *const msghdr, flags: 
         });
         return result;
     }
+    let mut first = true;
     // SAFETY: only looked at.
     let Some(program) = (unsafe { looked_at(header.msg_iov, header.msg_iovlen) }) else {
         return plain();
     };
     let send = |wire: Wire<'_>| {
         let mut copy = *header;
+        if !std::mem::take(&mut first) {
+            copy.msg_control = std::ptr::null_mut();
+            copy.msg_controllen = 0;
+        }
         let single;
         match wire {
             Wire::Flat(bytes) => {
@@ -317,7 +337,19 @@ pub(crate) unsafe extern "C" fn sendmmsg(
     }
     // SAFETY: as above; the kernel would write the length there too.
     unsafe { (*messages).msg_len = sent as c_uint };
-    if count == 1 {
+    // As the kernel does: the next message only after all of this one went out.
+    // SAFETY: the kernel has read the pieces of a message that it sent.
+    let total = unsafe {
+        self::sent(
+            sent,
+            (*messages).msg_hdr.msg_iov,
+            (*messages).msg_hdr.msg_iovlen,
+        )
+    }
+    .iter()
+    .map(|piece| piece.iov_len)
+    .sum::<usize>();
+    if count == 1 || (sent as usize) < total {
         return 1;
     }
     // SAFETY: the rest of the program's own call.

@@ -85,10 +85,10 @@ pub(crate) unsafe extern "C" fn _Exit(status: c_int) -> ! {
     unsafe { _exit(status) }
 }
 
-/// The process is about to end.
+/// The process is about to end, by a call that a signal handler may make.
 pub(crate) fn leave() {
     let errno = errno::get();
-    contain(export::flush::at_exit);
+    contain(export::flush::at_quick_exit);
     errno::set(errno);
 }
 

@@ -34,8 +34,15 @@ pub(crate) fn look_up(name: &CStr) -> *mut c_void {
         return next;
     }
     for library in [c"libc.so.6", c"libpthread.so.0", c"libdl.so.2"] {
+        // Not dlopen: in here that is our own hook, which may be what is looked up.
         // SAFETY: RTLD_NOLOAD only finds what is loaded already.
-        let handle = unsafe { libc::dlopen(library.as_ptr(), libc::RTLD_LAZY | libc::RTLD_NOLOAD) };
+        let handle = unsafe {
+            libc::dlmopen(
+                libc::LM_ID_BASE,
+                library.as_ptr(),
+                libc::RTLD_LAZY | libc::RTLD_NOLOAD,
+            )
+        };
         if handle.is_null() {
             continue;
         }
@@ -239,9 +246,18 @@ mod more_slots {
 
 functions! {
     closefrom(first: c_int) -> (), else {};
-    __read_chk(fd: c_int, buffer: *mut c_void, len: size_t, size: size_t) -> ssize_t, else missing() as ssize_t;
-    __recv_chk(fd: c_int, buffer: *mut c_void, len: size_t, size: size_t, flags: c_int) -> ssize_t, else missing() as ssize_t;
-    __recvfrom_chk(fd: c_int, buffer: *mut c_void, len: size_t, size: size_t, flags: c_int, from: *mut sockaddr, from_len: *mut socklen_t) -> ssize_t, else missing() as ssize_t;
+    __read_chk(fd: c_int, buffer: *mut c_void, len: size_t, size: size_t) -> ssize_t, else {
+        // SAFETY: the program's own call, within the buffer's size.
+        unsafe { read(fd, buffer, len.min(size)) }
+    };
+    __recv_chk(fd: c_int, buffer: *mut c_void, len: size_t, size: size_t, flags: c_int) -> ssize_t, else {
+        // SAFETY: the program's own call, within the buffer's size.
+        unsafe { recv(fd, buffer, len.min(size), flags) }
+    };
+    __recvfrom_chk(fd: c_int, buffer: *mut c_void, len: size_t, size: size_t, flags: c_int, from: *mut sockaddr, from_len: *mut socklen_t) -> ssize_t, else {
+        // SAFETY: the program's own call, within the buffer's size.
+        unsafe { recvfrom(fd, buffer, len.min(size), flags, from, from_len) }
+    };
     getaddrinfo(node: *const c_char, service: *const c_char, hints: *const addrinfo, result: *mut *mut addrinfo) -> c_int, else libc::EAI_SYSTEM;
     fork() -> pid_t, else missing();
     posix_spawn(pid: *mut pid_t, path: *const c_char, actions: *const c_void, attributes: *const c_void, argv: *const *mut c_char, envp: *const *mut c_char) -> c_int, else libc::ENOSYS;
@@ -295,4 +311,7 @@ pub(crate) fn resolve() {
     for (name, slot) in jumps::ALL {
         find(slot, name);
     }
+    // What this libc does not have must not be the program's first dlerror().
+    // SAFETY: only reads and clears the calling thread's last error.
+    unsafe { libc::dlerror() };
 }

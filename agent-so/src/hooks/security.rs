@@ -17,8 +17,21 @@ pub(crate) fn sandboxed() {
     }
 }
 
-extern "C" fn before(option: c_int) -> *mut c_void {
-    if option == libc::PR_SET_SECCOMP {
+/// Whether `prctl` with these arguments enters a sandbox. Libraries also probe what the kernel knows, with null filters.
+pub(crate) fn prctl_enters(option: c_int, mode: usize, filter: usize) -> bool {
+    option == libc::PR_SET_SECCOMP
+        && (mode == libc::SECCOMP_MODE_STRICT as usize
+            || (mode == libc::SECCOMP_MODE_FILTER as usize && filter != 0))
+}
+
+/// The same for `seccomp`.
+pub(crate) fn seccomp_enters(operation: usize, flags: usize, filter: usize) -> bool {
+    (operation == libc::SECCOMP_SET_MODE_STRICT as usize && flags == 0 && filter == 0)
+        || (operation == libc::SECCOMP_SET_MODE_FILTER as usize && filter != 0)
+}
+
+extern "C" fn before(option: c_int, mode: usize, filter: usize) -> *mut c_void {
+    if prctl_enters(option, mode, filter) {
         sandboxed();
     }
     let target = real::jump_target(&real::jumps::PRCTL);

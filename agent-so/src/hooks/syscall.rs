@@ -138,8 +138,8 @@ unsafe extern "C" fn by_number(
                 match other {
                     libc::SYS_exit_group => process::leave(),
                     libc::SYS_execve | libc::SYS_execveat => process::change(),
-                    libc::SYS_seccomp => security::sandboxed(),
-                    libc::SYS_prctl if fd == libc::PR_SET_SECCOMP => security::sandboxed(),
+                    libc::SYS_seccomp if security::seccomp_enters(a, b, c) => security::sandboxed(),
+                    libc::SYS_prctl if security::prctl_enters(fd, b, c) => security::sandboxed(),
                     _ => {}
                 }
                 match raw::check(raw::syscall6(nr, [a, b, c, d, e, f])) {

@@ -7,7 +7,7 @@
 //! A forked child starts with an empty heap (the control block is in wipe-on-fork memory): what the parent had
 //! allocated stays readable (the configuration) and is forgotten, never freed.
 
-use super::{raw, region};
+use super::{raw, region, thread};
 use std::alloc::{GlobalAlloc, Layout};
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
@@ -75,6 +75,32 @@ fn with_heap<R>(f: impl FnOnce(&mut dlmalloc::Dlmalloc) -> R) -> Option<R> {
     Some(result)
 }
 
+/// What an allocation gave. Without memory the standard library would end the process: instead the agent is switched off and
+/// its thread sleeps for ever. (Program threads ask by [`has_room`] first.)
+fn given(block: Option<*mut u8>) -> *mut u8 {
+    let block = block.unwrap_or(std::ptr::null_mut());
+    if block.is_null() && thread::current().has(thread::AGENT) {
+        crate::export::stop();
+    }
+    block
+}
+
+/// Whether `size` bytes can be had.
+pub(crate) fn has_room(size: usize) -> bool {
+    let Ok(layout) = Layout::from_size_align(size, 16) else {
+        return false;
+    };
+    // SAFETY: a valid layout of more than no bytes; the block is given back at once.
+    unsafe {
+        let block = HEAP.alloc(layout);
+        if block.is_null() {
+            return false;
+        }
+        HEAP.dealloc(block, layout);
+    }
+    true
+}
+
 /// Forgets the heap in a forked child whose kernel cannot wipe on fork.
 pub(crate) fn forget() {
     if let Some(control) = control() {
@@ -87,8 +113,9 @@ pub(crate) fn forget() {
 unsafe impl GlobalAlloc for AgentHeap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: size and alignment are those of a valid layout.
-        with_heap(|heap| unsafe { heap.malloc(layout.size(), layout.align()) })
-            .unwrap_or(std::ptr::null_mut())
+        given(with_heap(|heap| unsafe {
+            heap.malloc(layout.size(), layout.align())
+        }))
     }
 
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
@@ -98,14 +125,16 @@ unsafe impl GlobalAlloc for AgentHeap {
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: as for alloc.
-        with_heap(|heap| unsafe { heap.calloc(layout.size(), layout.align()) })
-            .unwrap_or(std::ptr::null_mut())
+        given(with_heap(|heap| unsafe {
+            heap.calloc(layout.size(), layout.align())
+        }))
     }
 
     unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         // SAFETY: the caller passes a block of this heap with its layout.
-        with_heap(|heap| unsafe { heap.realloc(ptr, layout.size(), layout.align(), new_size) })
-            .unwrap_or(std::ptr::null_mut())
+        given(with_heap(|heap| unsafe {
+            heap.realloc(ptr, layout.size(), layout.align(), new_size)
+        }))
     }
 }
 

@@ -6,12 +6,50 @@
 use super::raw;
 use agent_engine::config::LogLevel;
 use std::fmt::Write;
-use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU64, Ordering};
 
 static LEVEL: AtomicU8 = AtomicU8::new(0);
 static FD: AtomicI32 = AtomicI32::new(2);
 /// The same for the agent's thread, when it has a descriptor table of its own.
 static THREAD_FD: AtomicI32 = AtomicI32::new(2);
+
+/// What standard error was when the program began (device, inode; 0, 0: closed). The number may become anything later, one
+/// end of a connection of the program's included.
+static STDERR: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
+
+/// Device and inode behind a descriptor; 0, 0 when it is not open.
+fn identity(fd: i32) -> [u64; 2] {
+    // SAFETY: a stat of zeros is a valid value to be overwritten.
+    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: the struct outlives the call.
+    let got = unsafe {
+        raw::call(
+            libc::SYS_fstat,
+            [fd as usize, &raw mut stat as usize, 0, 0, 0, 0],
+        )
+    };
+    if got.is_ok() {
+        [stat.st_dev, stat.st_ino]
+    } else {
+        [0, 0]
+    }
+}
+
+/// Remembers what standard error is. Called once, in the constructor.
+pub(crate) fn know_stderr() {
+    for (known, now) in STDERR.iter().zip(identity(2)) {
+        known.store(now, Ordering::Relaxed);
+    }
+}
+
+/// Whether descriptor 2 still is what it was when the program began.
+pub(crate) fn stderr_is_known() -> bool {
+    let known = [
+        STDERR[0].load(Ordering::Relaxed),
+        STDERR[1].load(Ordering::Relaxed),
+    ];
+    known != [0, 0] && identity(2) == known
+}
 
 /// Sets the level. Lines go to standard error until a file is opened.
 pub(crate) fn set_up(level: LogLevel) {
@@ -98,7 +136,42 @@ pub(crate) fn raw_text(text: &[u8]) {
         return;
     }
     let fd = FD.load(Ordering::Relaxed);
-    if fd == 2 || super::own_fd::is_ours(fd) {
+    if fd == 2 && stderr_is_known() {
+        without_sigpipe(|| raw::write(fd, text));
+    } else if fd != 2 && super::own_fd::is_ours(fd) {
         let _ = raw::write(fd, text);
     }
+}
+
+/// A broken pipe at standard error must not end the program: SIGPIPE is blocked for the write, and taken back if the write
+/// raised it.
+fn without_sigpipe(write: impl FnOnce() -> Result<usize, raw::Errno>) {
+    const SET: usize = 8;
+    const SIGPIPE: u64 = 1 << (libc::SIGPIPE - 1);
+    let mut before = 0u64;
+    let only = SIGPIPE;
+    let mask = |how: i32, set: &u64, old: *mut u64| {
+        // SAFETY: the sets (or null) outlive the call and have the announced size.
+        let _ = unsafe {
+            let set = std::ptr::from_ref(set) as usize;
+            raw::call(
+                libc::SYS_rt_sigprocmask,
+                [how as usize, set, old as usize, SET, 0, 0],
+            )
+        };
+    };
+    mask(libc::SIG_BLOCK, &only, &raw mut before);
+    let result = write();
+    if result == Err(raw::Errno(libc::EPIPE)) && before & SIGPIPE == 0 {
+        let now = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // SAFETY: the set and the time outlive the call; no information about the signal is asked for.
+        let _ = unsafe {
+            let (set, now) = (&raw const only as usize, &raw const now as usize);
+            raw::call(libc::SYS_rt_sigtimedwait, [set, 0, now, SET, 0, 0])
+        };
+    }
+    mask(libc::SIG_SETMASK, &before, std::ptr::null_mut());
 }

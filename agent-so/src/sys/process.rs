@@ -98,9 +98,11 @@ unsafe extern "C" fn child() {
     forked();
 }
 
-/// Switches the agent off for good (a contained panic): hooks pass through from here on.
+/// Switches the agent off for good (a contained panic, a sandbox): hooks pass through from here on. The state stays mapped
+/// for those who are looking at it.
 pub(crate) fn disable() {
     ACTIVE.store(false, Ordering::Release);
+    STATE.store(std::ptr::null_mut(), Ordering::Release);
 }
 
 /// The state for use: begun in this process, agent on, and not a child in its parent's memory.
@@ -138,6 +140,7 @@ pub(crate) fn forked() {
         heap::forget();
     }
     state.libc_knows.store(1, Ordering::Relaxed);
+    thread::current().forget();
 }
 
 impl State {
@@ -152,6 +155,7 @@ impl State {
             return (self.begun.load(Ordering::Acquire) == 2).then_some(());
         }
         self.pid.store(raw::getpid(), Ordering::Relaxed);
+        thread::current().forget();
         self.ids.seed();
         super::log::remark(self);
         self.begun.store(2, Ordering::Release);

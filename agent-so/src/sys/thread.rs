@@ -96,6 +96,12 @@ impl Thread {
         Some(Inside(self))
     }
 
+    /// Forgets the requests that this thread served in the process that it was forked from.
+    pub(crate) fn forget(&self) {
+        self.last_read.set(0);
+        self.clear(SERVES);
+    }
+
     /// Sets a flag.
     pub(crate) fn set(&self, flag: u32) {
         self.flags.set(self.flags.get() | flag);

@@ -74,10 +74,20 @@ impl Process {
                 "not left alone: neither OTEL_RUN_EXCLUDE nor the built-in list has it",
             ),
             Decision::Yes => Finding::good("not left alone: OTEL_RUN_INCLUDE matches"),
+            // A shell is left alone, what it starts is not: version managers put scripts in front of interpreters.
+            Decision::No(why) if self.is_shell() && why.contains("list") => {
+                Finding::attention(format!("left alone: {why}"), self.way_out(why, config))
+            }
             Decision::No(why) => {
                 Finding::blocks(format!("left alone: {why}"), self.way_out(why, config))
             }
         }
+    }
+
+    /// Whether the program only starts others.
+    fn is_shell(&self) -> bool {
+        const SHELLS: [&[u8]; 6] = [b"sh", b"bash", b"dash", b"zsh", b"ksh", b"fish"];
+        SHELLS.contains(&base_name(&self.exe))
     }
 
     fn way_out(&self, why: &str, config: &Config) -> String {

@@ -76,7 +76,7 @@ impl Addresses {
         match (resolve(), known) {
             (Ok(addresses), _) if !addresses.is_empty() => {
                 if let Ok(mut last) = self.last.try_lock() {
-                    *last = Some(Entry {
+                    let new = Some(Entry {
                         host: host.to_owned(),
                         port,
                         addresses: addresses.clone(),
@@ -84,6 +84,11 @@ impl Addresses {
                         process,
                         failed: false,
                     });
+                    let old = std::mem::replace(&mut *last, new);
+                    if old.as_ref().is_some_and(|old| old.process != process) {
+                        // It stands in the heap of the process that this one was forked from.
+                        std::mem::forget(old);
+                    }
                 }
                 Ok(addresses)
             }
