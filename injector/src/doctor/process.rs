@@ -75,7 +75,7 @@ impl Process {
             ),
             Decision::Yes => Finding::good("not left alone: OTEL_RUN_INCLUDE matches"),
             // A shell is left alone, what it starts is not: version managers put scripts in front of interpreters.
-            Decision::No(why) if self.is_shell() && why.contains("list") => {
+            Decision::No(why) if self.is_shell() && why.ends_with("built-in list") => {
                 Finding::attention(format!("left alone: {why}"), self.way_out(why, config))
             }
             Decision::No(why) => {
