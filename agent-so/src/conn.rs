@@ -9,6 +9,7 @@ pub(crate) mod connect;
 pub(crate) mod edit;
 pub(crate) mod observe;
 pub(crate) mod resolver;
+pub(crate) mod rewrite;
 pub(crate) mod scribe;
 pub(crate) mod table;
 

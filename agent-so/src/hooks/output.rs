@@ -5,8 +5,8 @@
 
 use super::{real, refuse_lost, word};
 use crate::conn::edit::Wire;
-use crate::conn::observe;
 use crate::conn::table::IGNORED;
+use crate::conn::{observe, rewrite};
 use libc::{iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
 use std::ffi::{c_int, c_uint, c_void};
 
@@ -62,7 +62,7 @@ unsafe extern "C" fn followed_write(fd: c_int, buffer: *const c_void, len: size_
     // SAFETY: the program's own call.
     let plain = || unsafe { real::write(fd, buffer, len) };
     // SAFETY: `plain` is the call the program made; `send` makes the same kind of call.
-    unsafe { observe::write(fd, word, &one(buffer, len), send, plain) }
+    unsafe { rewrite::write(fd, word, &one(buffer, len), send, plain) }
 }
 
 /// Hook of `send`.
@@ -110,7 +110,7 @@ unsafe extern "C" fn followed_send(
         return result;
     }
     // SAFETY: as for write.
-    unsafe { observe::write(fd, word, &one(buffer, len), send, plain) }
+    unsafe { rewrite::write(fd, word, &one(buffer, len), send, plain) }
 }
 
 /// Hook of `sendto`. With an address it connects by TCP Fast Open or is refused; such a first write is observed but
@@ -158,7 +158,7 @@ pub(crate) unsafe extern "C" fn sendto(
         return result;
     }
     // SAFETY: as for write.
-    unsafe { observe::write(fd, word, &one(buffer, len), send, plain) }
+    unsafe { rewrite::write(fd, word, &one(buffer, len), send, plain) }
 }
 
 /// The program's pieces, if they can be looked at before the kernel has: an array that cannot be read, is too long, or
@@ -234,7 +234,7 @@ unsafe extern "C" fn followed_writev(fd: c_int, pieces: *const iovec, count: c_i
         Wire::Pieces(pieces) => unsafe { real::writev(fd, pieces.as_ptr(), pieces.len() as c_int) },
     };
     // SAFETY: as for write.
-    unsafe { observe::write(fd, word, program, send, plain) }
+    unsafe { rewrite::write(fd, word, program, send, plain) }
 }
 
 /// Hook of `sendmsg`. A message with control data is observed but not rewritten.
@@ -296,7 +296,7 @@ pub(crate) unsafe extern "C" fn sendmsg(fd: c_int, given: *const msghdr, flags: 
         unsafe { real::sendmsg(fd, &copy, flags) }
     };
     // SAFETY: as for write.
-    unsafe { observe::write(fd, word, program, send, plain) }
+    unsafe { rewrite::write(fd, word, program, send, plain) }
 }
 
 /// Hook of `sendmmsg`. The kernel sends one message after the other; so does this where the first one may begin a

@@ -25,10 +25,6 @@ static CONTROL: AtomicPtr<Control> = AtomicPtr::new(std::ptr::null_mut());
 struct AgentHeap;
 
 #[cfg_attr(not(test), global_allocator)]
-#[cfg_attr(
-    test,
-    expect(dead_code, reason = "tests run on the system's allocator")
-)]
 static HEAP: AgentHeap = AgentHeap;
 
 fn control() -> Option<&'static Control> {

@@ -3,6 +3,8 @@
 use super::env::Env;
 use super::glob;
 use super::vars::{self, Var};
+use crate::semconv::http::KNOWN_METHODS;
+use crate::url::DEFAULT_SENSITIVE_KEYS;
 use std::borrow::Cow;
 
 /// Most header names per side and direction; an exchange keeps fewer values than that anyway.
@@ -15,22 +17,6 @@ const ALWAYS_MASKED: [&str; 5] = [
     "set-cookie",
     "proxy-authorization",
     "x-api-key",
-];
-
-/// Methods of RFC 9110, PATCH (RFC 5789) and QUERY (draft).
-const KNOWN_METHODS: [&str; 10] = [
-    "CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE",
-];
-
-/// The conventions' list of query parameters that carry signatures and keys.
-const SENSITIVE_PARAMETERS: [&str; 7] = [
-    "X-Amz-Signature",
-    "X-Amz-Credential",
-    "X-Amz-Security-Token",
-    "AWSAccessKeyId",
-    "Signature",
-    "sig",
-    "X-Goog-Signature",
 ];
 
 /// A header that becomes a span attribute.
@@ -91,7 +77,7 @@ pub(super) fn from_env(env: &Env) -> HttpConfig {
         route_heuristic: env.flag(vars::HTTP_ROUTE_HEURISTIC).unwrap_or(true),
         sensitive_parameters: match env.list(vars::SENSITIVE_QUERY_PARAMETERS) {
             Some(list) if is_none(&list) => Vec::new(),
-            list => names(list, &SENSITIVE_PARAMETERS),
+            list => names(list, &DEFAULT_SENSITIVE_KEYS),
         },
         excluded_paths: excluded_paths(env),
     }

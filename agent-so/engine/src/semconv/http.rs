@@ -17,7 +17,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-pub use options::{Options, Settings};
+pub use options::{KNOWN_METHODS, Options, Settings};
 
 use std::fmt::Write;
 

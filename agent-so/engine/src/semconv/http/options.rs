@@ -6,7 +6,7 @@ use crate::semconv::{HTTP_REQUEST_HEADER, HTTP_RESPONSE_HEADER};
 use crate::url::{DEFAULT_SENSITIVE_KEYS, Redaction};
 
 /// RFC 9110, PATCH (RFC 5789) and QUERY, as the conventions have it.
-const KNOWN_METHODS: [&str; 10] = [
+pub const KNOWN_METHODS: [&str; 10] = [
     "GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "QUERY", "CONNECT", "TRACE",
 ];
 

@@ -1,0 +1,384 @@
+//! Writes in which a request begins: the program's call, with context headers spliced in.
+//!
+//! What is to be written is looked at before the kernel has seen it. A whole request head is fed to the stream at once, its
+//! context decided, and an edit set up (`conn::edit`); the real call is then made with the edited bytes, and what it
+//! reports is mapped back to the program's own.
+
+use super::edit::{self, Edit, Stretch, Wire};
+use super::observe::{feed_sent, find, sent, settle};
+use super::scribe::Scribe;
+use super::{Conn, EDITING, Inner, Locked, SERVER, connect};
+use crate::context;
+use crate::export;
+use crate::export::record::{Record, SCRATCH};
+use crate::hooks::contain;
+use crate::settings;
+use crate::sys::process::State;
+use crate::sys::{clock, errno, memory, thread};
+use agent_engine::exchange::Fault;
+use agent_engine::protocol::Direction;
+use agent_engine::protocol::http1::Tail;
+use agent_engine::protocol::http1::scan::{HeadScan, Scan};
+use libc::iovec;
+
+/// Most bytes of an outgoing head that are looked at for its end.
+const HEAD_LIMIT: usize = 64 * 1024;
+
+/// Writes `program` to `fd` by `send`, which makes the real call; splices context headers in where a request begins.
+/// Returns what the program is to see, errno included.
+///
+/// # Safety
+/// `program` is what the program passed; `plain` is the call that it made, and `send` the same call with other bytes.
+pub(crate) unsafe fn write(
+    fd: i32,
+    word: u32,
+    program: &[iovec],
+    mut send: impl FnMut(Wire<'_>) -> isize,
+    plain: impl FnOnce() -> isize,
+) -> isize {
+    let whole = Stretch::whole(program);
+    let before = contain(|| {
+        let (state, index, conn) = find(fd, word)?;
+        if conn.hint(SERVER) {
+            return Some((state, index, conn, None, 0));
+        }
+        let plan = prepare(state, fd, index, conn, whole);
+        Some((state, index, conn, plan, clock::monotonic_ns()))
+    })
+    .flatten();
+    let Some((state, index, conn, plan, before)) = before else {
+        return plain();
+    };
+    let Some(mut plan) = plan else {
+        let result = plain();
+        sent(state, fd, index, conn, result, whole, before);
+        return result;
+    };
+    // One turn for each request that is whole in this write, as if the program had written them one by one.
+    loop {
+        let part = plan.part;
+        let noted = |now: Edit, through: usize| {
+            let went = Stretch {
+                to: part.from + through,
+                ..part
+            };
+            contain(|| note_edit(state, fd, index, conn, now, went, before));
+        };
+        // SAFETY: the program's memory as it passed it; `prepare` pinned the record, and programs do not write to one
+        // stream from two threads at once in the middle of a request head.
+        let result = unsafe { edit::write(plan.record, plan.edit, part, &mut send, noted) };
+        if result < 0 {
+            let errno = errno::get();
+            if connect::fault(errno) == Fault::None && plan.edit.pending() {
+                contain(|| keep_edit(state, fd, index, conn, plan.edit));
+                errno::set(errno);
+            } else {
+                sent(state, fd, index, conn, result, part, before);
+            }
+        }
+        let errno = errno::get();
+        let next = if result as usize == part.len() && part.to < whole.to {
+            let rest = Stretch {
+                from: part.to,
+                ..whole
+            };
+            let next = contain(|| prepare(state, fd, index, conn, rest)).flatten();
+            // Nothing more begins here that could be whole: the rest goes as it is.
+            Some(next.unwrap_or_else(|| plan.without_edit(rest)))
+        } else {
+            None
+        };
+        match next {
+            Some(next) => {
+                if next.index != plan.index {
+                    export::unpin(state, plan.index, plan.record);
+                }
+                plan = next;
+            }
+            None => {
+                export::unpin(state, plan.index, plan.record);
+                errno::set(errno);
+                let earlier = part.from as isize;
+                return if result >= 0 || earlier > 0 {
+                    earlier + result.max(0)
+                } else {
+                    result
+                };
+            }
+        }
+    }
+}
+
+/// What one real call is to send, and how it is changed.
+#[derive(Clone, Copy)]
+struct Plan<'a> {
+    index: u32,
+    /// Pinned.
+    record: &'static Record,
+    edit: Edit,
+    /// Ends with the request, where that can be told.
+    part: Stretch<'a>,
+}
+
+impl<'a> Plan<'a> {
+    fn without_edit(self, part: Stretch<'a>) -> Self {
+        Self {
+            edit: Edit::default(),
+            part,
+            ..self
+        }
+    }
+}
+
+/// Before a write: does a request begin, whose head is whole and may be given a context? Then the stream is fed that
+/// head at once (a response may be read by another thread before this write has returned) and the edit is set up.
+/// Also gives the rest of an edit that a short write left over. The edit's record is pinned.
+fn prepare<'a>(
+    state: &'static State,
+    fd: i32,
+    index: u32,
+    conn: &'static Conn,
+    program: Stretch<'a>,
+) -> Option<Plan<'a>> {
+    if conn.hint(EDITING) {
+        let locked = conn.lock_patiently(state, fd, index)?;
+        return rest_of_edit(state, locked, conn, program);
+    }
+    let _inside = thread::current().enter()?;
+    let mut locked = conn.lock(state, fd, index)?;
+    let inner = &mut *locked;
+    if inner.meta.fed_ahead > 0 {
+        return None;
+    }
+    if !inner.stream.can_start_request(Direction::Out) {
+        return rest_of_request(state, inner, program);
+    }
+    let scan = scan(program)?;
+    let head = Stretch {
+        to: program.from + scan.head_len,
+        ..program
+    };
+    let before = clock::monotonic_ns();
+    let mut scribe = Scribe::new(state, &mut inner.meta, fd);
+    // SAFETY: `scan` found these bytes readable a moment ago.
+    unsafe {
+        head.each(|bytes| {
+            inner
+                .stream
+                .feed(Direction::Out, bytes, before, &mut scribe);
+        });
+    }
+    let begun = scribe.begun;
+    inner.meta.fed_ahead = head.len();
+    let index = begun?;
+    let record = state.records.get(index)?;
+    if !edit::fits(program.pieces, SCRATCH) {
+        return None;
+    }
+    // SAFETY: the connection's lock is held, and the record is its newest exchange.
+    let edit = unsafe { context::client::edit(index, record, &scan, settings::get()) }?;
+    if !record.pin() {
+        return None;
+    }
+    inner.meta.head_hash = hash(head);
+    let rest = Stretch {
+        from: head.to,
+        ..program
+    };
+    let part = Stretch {
+        to: request_end(inner.stream.outgoing_tail(), rest),
+        ..program
+    };
+    Some(Plan {
+        index,
+        record,
+        edit,
+        part,
+    })
+}
+
+/// The plan for a write that goes on with an edit: after a short write, or after one that could not write anything. In
+/// the latter case the program is free to write something else, and then nothing of the edit may reach the wire.
+fn rest_of_edit<'a>(
+    state: &'static State,
+    mut locked: Locked<'_>,
+    conn: &'static Conn,
+    program: Stretch<'a>,
+) -> Option<Plan<'a>> {
+    let meta = &mut locked.meta;
+    if meta.head_hash != 0 {
+        let head = Stretch {
+            to: program.to.min(program.from + meta.fed_ahead),
+            ..program
+        };
+        if head.len() != meta.fed_ahead || hash(head) != meta.head_hash {
+            meta.edit.abandon(state);
+            meta.fed_ahead = 0;
+            conn.set_hint(EDITING, false);
+            // The stream was fed a head that was never sent: it cannot be followed any more.
+            meta.lost = true;
+            return None;
+        }
+    }
+    let edit = meta.edit;
+    let index = edit.record()?;
+    let record = state.records.get(index)?;
+    record.pin().then_some(Plan {
+        index,
+        record,
+        edit,
+        part: program,
+    })
+}
+
+/// Tells whether a retried write begins with the same bytes (FNV-1a; never 0). Bytes that cannot be read give another
+/// number than any that can, most likely.
+fn hash(bytes: Stretch<'_>) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325u64;
+    look(bytes, |part| {
+        for byte in part {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+        }
+        true
+    });
+    hash.max(1)
+}
+
+/// The plan for a write that begins inside a request's body, if another request follows in it.
+fn rest_of_request<'a>(
+    state: &'static State,
+    inner: &Inner,
+    program: Stretch<'a>,
+) -> Option<Plan<'a>> {
+    let end = request_end(inner.stream.outgoing_tail(), program);
+    if end >= program.to || !edit::fits(program.pieces, SCRATCH) {
+        return None;
+    }
+    let index = inner.stream.open_exchanges().last()?.0.checked_sub(1)?;
+    let record = state.records.get(index)?;
+    if !record.pin() {
+        return None;
+    }
+    Some(Plan {
+        index,
+        record,
+        edit: Edit::default(),
+        part: Stretch { to: end, ..program },
+    })
+}
+
+/// Where the request under way ends, if another one follows in `rest`; else the end of `rest`.
+fn request_end(tail: Tail, rest: Stretch<'_>) -> usize {
+    if rest.is_empty() {
+        return rest.to;
+    }
+    match tail {
+        Tail::Ended => rest.from,
+        Tail::Unknown => rest.to,
+        Tail::Body(body) if body.left().is_some_and(|left| left >= rest.len() as u64) => rest.to,
+        Tail::Body(mut body) => {
+            let (mut seen, mut end) = (0, None);
+            look(rest, |bytes| {
+                end = body.push(bytes).map(|used| rest.from + seen + used);
+                seen += bytes.len();
+                end.is_none()
+            });
+            end.unwrap_or(rest.to)
+        }
+    }
+}
+
+/// Looks for a whole request head at the front of what the program is about to write.
+fn scan(program: Stretch<'_>) -> Option<HeadScan> {
+    let mut scan = HeadScan::default();
+    let mut state = Scan::More;
+    look(program, |bytes| {
+        state = scan.push(bytes);
+        state == Scan::More
+    });
+    (state == Scan::Complete).then_some(scan)
+}
+
+/// Shows `see` the front of what the program is about to write, up to [`HEAD_LIMIT`], while it asks for more. The kernel,
+/// not the agent, has to find unreadable memory: so each page is asked for before it is read.
+fn look(program: Stretch<'_>, mut see: impl FnMut(&[u8]) -> bool) {
+    let mut left = HEAD_LIMIT;
+    let mut more = true;
+    let mut page_by_page = |mut bytes: &[u8]| {
+        while more && left > 0 && !bytes.is_empty() {
+            let at = bytes.as_ptr() as usize;
+            let take = bytes.len().min(memory::PAGE - at % memory::PAGE).min(left);
+            if !memory::readable(at) {
+                more = false;
+                return;
+            }
+            let (now, later) = bytes.split_at(take);
+            more = see(now);
+            bytes = later;
+            left -= take;
+        }
+    };
+    // SAFETY: the slices are only looked at, page by page, after the kernel has said that it can be done.
+    unsafe { program.each(&mut page_by_page) };
+}
+
+fn note_edit(
+    state: &'static State,
+    fd: i32,
+    index: u32,
+    conn: &'static Conn,
+    edit: Edit,
+    went: Stretch<'_>,
+    before: u64,
+) -> Option<()> {
+    let inside = thread::current().enter();
+    let mut locked = conn.lock_patiently(state, fd, index)?;
+    let inner = &mut *locked;
+    if edit.pending() != inner.meta.edit.pending() {
+        hold(state, edit, inner.meta.edit);
+    }
+    inner.meta.edit = edit;
+    conn.set_hint(EDITING, edit.pending());
+    if !went.is_empty() {
+        // From here on the program cannot take its words back.
+        inner.meta.head_hash = 0;
+    }
+    let verdict = feed_sent(state, inner, fd, went, before);
+    drop(locked);
+    settle(state, fd, index, conn, verdict);
+    drop(inside);
+    Some(())
+}
+
+/// A write that could not write anything (EAGAIN) will be tried again, and the edit with it.
+fn keep_edit(
+    state: &'static State,
+    fd: i32,
+    index: u32,
+    conn: &'static Conn,
+    edit: Edit,
+) -> Option<()> {
+    let inside = thread::current().enter();
+    let mut locked = conn.lock_patiently(state, fd, index)?;
+    if !locked.meta.edit.pending() {
+        hold(state, edit, Edit::default());
+        locked.meta.edit = edit;
+        conn.set_hint(EDITING, true);
+    }
+    drop(locked);
+    drop(inside);
+    Some(())
+}
+
+/// An edit left over by a short write keeps its record pinned until it is through.
+fn hold(state: &'static State, now: Edit, was: Edit) {
+    if let Some(record) = now.record().and_then(|r| state.records.get(r)) {
+        // The caller pins it already, so it was not given up.
+        let _ = record.pin();
+    }
+    if let Some(index) = was.record()
+        && let Some(record) = state.records.get(index)
+    {
+        export::unpin(state, index, record);
+    }
+}
