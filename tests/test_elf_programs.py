@@ -237,7 +237,12 @@ def check_spans(result: Run, receiver) -> None:
 
 
 def agent_environment(endpoint: str, protocol: str = "http/protobuf") -> dict[str, str]:
-    return {"ELF_AGENT": "1", "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": protocol}
+    return {
+        "ELF_AGENT": "1",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+        "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
+        "OTEL_BSP_MAX_QUEUE_SIZE": "65536",  # counts are exact, also when the exporter gets little of a busy machine
+    }
 
 
 # ---- every program in every setting ----

@@ -86,7 +86,7 @@ def test_partial_success_is_success(launcher: Launcher, receiver: Receiver, faul
 @pytest.mark.parametrize("kind", ["absent", "stalled", "silent"])
 def test_exit_is_bounded(launcher: Launcher, receiver: Receiver, upstream: Upstream, kind: str) -> None:
     """Nobody listens; or somebody who never answers; or a listener whose backlog is never served."""
-    env = {}
+    env: dict[str, str | None] = {"OTEL_RUN_EXIT_FLUSH_TIMEOUT": None}
     if kind == "stalled":
         receiver.fail_always(Fault(stall=True))
     else:

@@ -8,6 +8,7 @@
 
 use crate::export;
 use crate::export::record::Record;
+use crate::hooks::contain;
 use crate::sys::memory;
 use crate::sys::process::State;
 use libc::iovec;
@@ -108,6 +109,29 @@ impl<'a> Stretch<'a> {
         self.to - self.from
     }
 
+    /// Whether it is all that the program passed.
+    fn is_whole(&self) -> bool {
+        self.from == 0 && self.to == Self::whole(self.pieces).to
+    }
+
+    /// The part of it that stands in the first `most` pieces from where it begins.
+    fn first_pieces(self, most: usize) -> Self {
+        let (mut position, mut count) = (0usize, 0);
+        for piece in self.pieces {
+            position = position.saturating_add(piece.iov_len);
+            if position > self.from {
+                count += 1;
+            }
+            if count == most || position >= self.to {
+                break;
+            }
+        }
+        Self {
+            to: self.to.min(position),
+            ..self
+        }
+    }
+
     /// Whether there is nothing in it.
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
@@ -178,12 +202,18 @@ pub(crate) unsafe fn write(
         let (headers, scratch) = unsafe { (record.headers(), record.scratch()) };
         let insert = &headers[edit.from..edit.to];
         // SAFETY: forwarded to the caller.
-        let sent = match unsafe { splice(program, &edit, insert, scratch) } {
+        let spliced = contain(|| unsafe { splice(program, &edit, insert, scratch) });
+        let sent = match spliced {
             Some(Spliced::Flat(len)) => send(Wire::Flat(&scratch[..len])),
             Some(Spliced::Pieces(count)) => {
                 // SAFETY: `splice` wrote that many iovecs at the start of the scratch buffer, which is aligned for them.
                 let pieces = unsafe { std::slice::from_raw_parts(scratch.as_ptr().cast(), count) };
                 send(Wire::Pieces(pieces))
+            }
+            // Nothing is half out: the program's own bytes go, and its own errors come.
+            None if edit.from == 0 && program.is_whole() => {
+                edit = Edit::default();
+                send(Wire::Pieces(program.pieces))
             }
             None => return fail(),
         };
@@ -199,9 +229,9 @@ pub(crate) unsafe fn write(
     }
 }
 
-/// What the program passed cannot be read, and cannot be left to the kernel to find out either.
+/// A panic with a header half out: the stream cannot go on without the rest of it.
 fn fail() -> isize {
-    crate::sys::errno::set(libc::EFAULT);
+    crate::sys::errno::set(libc::EPIPE);
     -1
 }
 
@@ -212,39 +242,31 @@ enum Spliced {
 
 /// Whether `program` can be written with an edit at all: it fits the scratch buffer as pieces.
 pub(crate) fn fits(program: &[iovec], scratch: usize) -> bool {
-    (program.len() + 3) * size_of::<iovec>() <= scratch
+    (program.len() + SPARE) * size_of::<iovec>() <= scratch
 }
 
+/// Pieces that an edit adds at most.
+const SPARE: usize = 3;
+
 /// Lays out the bytes to write: one copy when it fits, so that the call stays the one the program made, else pieces.
-/// `None` when neither can be: memory that cannot be read.
-unsafe fn splice(
-    program: Stretch<'_>,
-    edit: &Edit,
-    insert: &[u8],
-    scratch: &mut [u8],
-) -> Option<Spliced> {
+unsafe fn splice(program: Stretch<'_>, edit: &Edit, insert: &[u8], scratch: &mut [u8]) -> Spliced {
     // An edit that begins beyond this write (a short first write) leaves it as it is.
     let insert = if edit.at > program.len() { &[] } else { insert };
-    let room = scratch.len() - insert.len();
-    let small = program.len().saturating_sub(edit.skip) <= room;
+    let small = program
+        .len()
+        .saturating_sub(edit.skip)
+        .checked_add(insert.len())
+        .is_some_and(|len| len <= scratch.len());
     // Only what the kernel could read too is copied: a bad pointer is its to report.
     if !insert.is_empty() && small && program.is_readable() {
         // SAFETY: forwarded to the caller; it fits.
-        return Some(unsafe { copy(program, edit, insert, scratch) });
+        return unsafe { copy(program, edit, insert, scratch) };
     }
-    if fits(program.pieces, scratch.len()) {
-        // SAFETY: forwarded to the caller; they fit.
-        return Some(unsafe { list(program, edit, insert, scratch) });
-    }
-    // Too many pieces to list: a short write, which the program has to expect.
-    let program = Stretch {
-        to: program.to.min(program.from + room),
-        ..program
-    };
-    // SAFETY: forwarded to the caller; it fits.
-    program
-        .is_readable()
-        .then(|| unsafe { copy(program, edit, insert, scratch) })
+    // Too many pieces to list make a short write, which the program has to expect.
+    let most = scratch.len() / size_of::<iovec>() - SPARE;
+    let program = program.first_pieces(most);
+    // SAFETY: forwarded to the caller; they fit.
+    unsafe { list(program, edit, insert, scratch) }
 }
 
 unsafe fn copy(program: Stretch<'_>, edit: &Edit, insert: &[u8], scratch: &mut [u8]) -> Spliced {

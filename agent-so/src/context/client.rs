@@ -42,7 +42,12 @@ pub(crate) fn begin(
         let inherited = from.as_ref().map(|from| from.identity.span);
         let identity = Identity {
             carried,
-            ..identify(state, inherited, false, excluded)
+            ..identify(
+                state,
+                inherited,
+                inherited.is_some_and(|p| p.remote),
+                excluded,
+            )
         };
         let (tracestate, baggage) =
             from.map_or((&[][..], &[][..]), |from| (from.tracestate, from.baggage));

@@ -21,11 +21,15 @@ pub(crate) fn begin(
     let settings = settings::get();
     let parent = settings.extract(exchange);
     let excluded = settings.excluded(exchange);
-    let identity = identify(state, parent, true, excluded);
+    let mut identity = identify(state, parent, true, excluded);
+    if let Some(parent) = parent.filter(|_| excluded) {
+        // No span of ours: what is sent meanwhile hangs under the caller's.
+        identity.span = parent;
+    }
     let (tracestate, baggage) = settings.inherited(exchange, parent.is_some());
     // SAFETY: the record is this connection's, whose lock is held, and not open yet.
     unsafe { record.set_context(identity, tracestate, baggage) };
-    if excluded {
+    if excluded && parent.is_none() {
         // Not traced, so nothing can hang under it.
         return;
     }

@@ -17,8 +17,8 @@ static THREAD_FD: AtomicI32 = AtomicI32::new(2);
 /// end of a connection of the program's included.
 static STDERR: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
 
-/// Device and inode behind a descriptor; 0, 0 when it is not open.
-fn identity(fd: i32) -> [u64; 2] {
+/// Device and inode behind a descriptor, and whether it is a file, a terminal or a pipe; zeros when it is not open.
+fn identity(fd: i32) -> ([u64; 2], bool) {
     // SAFETY: a stat of zeros is a valid value to be overwritten.
     let mut stat: libc::stat = unsafe { std::mem::zeroed() };
     // SAFETY: the struct outlives the call.
@@ -28,27 +28,33 @@ fn identity(fd: i32) -> [u64; 2] {
             [fd as usize, &raw mut stat as usize, 0, 0, 0, 0],
         )
     };
+    let plain = matches!(
+        stat.st_mode & libc::S_IFMT,
+        libc::S_IFREG | libc::S_IFCHR | libc::S_IFIFO
+    );
     if got.is_ok() {
-        [stat.st_dev, stat.st_ino]
+        ([stat.st_dev, stat.st_ino], plain)
     } else {
-        [0, 0]
+        ([0, 0], false)
     }
 }
 
 /// Remembers what standard error is. Called once, in the constructor.
 pub(crate) fn know_stderr() {
-    for (known, now) in STDERR.iter().zip(identity(2)) {
+    for (known, now) in STDERR.iter().zip(identity(2).0) {
         known.store(now, Ordering::Relaxed);
     }
 }
 
-/// Whether descriptor 2 still is what it was when the program began.
+/// Whether descriptor 2 still is standard error: what it was when the program began, or a file, a terminal or a pipe that the
+/// program has put in its place. A socket there is a connection of the program's.
 pub(crate) fn stderr_is_known() -> bool {
-    let known = [
+    let [device, inode] = [
         STDERR[0].load(Ordering::Relaxed),
         STDERR[1].load(Ordering::Relaxed),
     ];
-    known != [0, 0] && identity(2) == known
+    let (now, plain) = identity(2);
+    [device, inode] != [0, 0] && (now == [device, inode] || plain)
 }
 
 /// Sets the level. Lines go to standard error until a file is opened.
