@@ -11,7 +11,7 @@ use crate::settings;
 use crate::sys::own_fd;
 use crate::sys::process::State;
 use crate::sys::thread::{self, AGENT, SEPARATE};
-use crate::sys::{log, raw};
+use crate::sys::{heap, log, raw};
 use agent_engine::config::LogLevel;
 use agent_engine::config::exporter::Exporter;
 use std::ffi::c_void;
@@ -109,8 +109,26 @@ fn spawn(state: &'static State) -> bool {
     }
 }
 
+/// Whether there is memory to begin with. The standard library takes the handle of a thread from malloc, not from the agent's
+/// heap, and ends the process when there is none: so it is asked for here, after a look.
+fn has_memory() -> bool {
+    const SOME: usize = 64 * 1024;
+    // SAFETY: a block that is given back at once.
+    let block = unsafe { libc::malloc(SOME) };
+    if block.is_null() {
+        return false;
+    }
+    // SAFETY: as above.
+    unsafe { libc::free(block) };
+    let _ = std::thread::current();
+    heap::has_room(4 * SOME)
+}
+
 extern "C" fn enter(argument: *mut c_void) -> *mut c_void {
     thread::current().set(AGENT);
+    if !has_memory() {
+        stop();
+    }
     let config = &settings::get().config;
     let writes = config.exporter == Exporter::Console || config.log.level > LogLevel::Off;
     own_fd::separate(writes && log::stderr_is_known());

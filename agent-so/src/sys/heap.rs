@@ -1,4 +1,5 @@
-//! The agent's own heap: it never uses the program's malloc.
+//! The agent's own heap, so that it need not use the program's malloc. (The standard library still does for the handle of the
+//! agent's thread, once, on that thread.)
 //!
 //! The program's allocator may be one that logs, checks or profiles, may be locked by the very thread that a signal
 //! handler interrupted, or may be half-way through a fork. Allocation happens on the agent's thread, in the
