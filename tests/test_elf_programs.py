@@ -98,7 +98,7 @@ CASES = [
     *cases("record_reuse"),
     *cases("sendmmsg_short"),
     *cases("control_data"),
-    *cases("out_of_memory"),
+    *cases("out_of_memory", "end", "work"),
     *cases("stderr_lost", "kept", "broken", "closed", "socket"),
     *cases("write_only_box", "fresh", "busy"),
     *cases("exit_in_malloc", "first", "busy"),

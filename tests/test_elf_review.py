@@ -29,7 +29,7 @@ def test_records_that_are_not_kept_go_round(agent: str) -> None:  # noqa: F811
 
 def test_out_of_memory_while_exporting(agent: str, receiver: Receiver) -> None:  # noqa: F811
     """The agent's thread has work all the time, and an answer to each export."""
-    case = Case("out_of_memory")
+    case = Case("out_of_memory", ("work",))
     environment = agent_environment(receiver.http_endpoint) | {"OTEL_BSP_SCHEDULE_DELAY": "5"}
     result = run_case(case, agent, **environment)
     check_passed(case, result)
