@@ -83,7 +83,7 @@ CASES = [
     *cases("file_reuse"),
     *cases("peek_server"),
     *cases("partial_writes", seconds=150),
-    *cases("const_buffers", "pages", "fault"),
+    *cases("const_buffers", "pages", "fault", "body"),
     *cases("seccomp_box", "strict", "eperm", "eperm_send", "kill_unusual"),
     *cases("exec_storm"),
     *cases("setuid_drop"),
@@ -95,6 +95,19 @@ CASES = [
     *cases("tunnels"),
     *cases("head_sizes"),
     *cases("idle"),
+    *cases("record_reuse"),
+    *cases("sendmmsg_short"),
+    *cases("control_data"),
+    *cases("out_of_memory", "end", "work"),
+    *cases("stderr_lost", "kept", "broken", "closed", "socket"),
+    *cases("write_only_box", "fresh", "busy"),
+    *cases("exit_in_malloc", "first", "busy"),
+    *cases("fork_stale"),
+    *cases("clone_vm_exit"),
+    *cases("eagain_retry"),
+    *cases("exec_fail_nproc"),
+    *cases("seccomp_probe"),
+    *cases("many_pieces"),
 ]
 # programs that only other tests of this file run
 HELPERS: set[str] = set()

@@ -134,6 +134,22 @@ static inline int thread_count(void) {
     return t ? atoi(t + 9) : -1;
 }
 
+/* read and write by no function that a preload library could stand before: the result or the negated errno. */
+static inline long raw_io(long nr, int fd, const void *data, size_t len) {
+#ifdef __x86_64__
+    long r;
+    __asm__ volatile("syscall" : "=a"(r) : "a"(nr), "D"(fd), "S"(data), "d"(len) : "rcx", "r11", "memory");
+#else
+    register long r __asm__("x0") = fd, n __asm__("x8") = nr;
+    register const void *a __asm__("x1") = data;
+    register size_t z __asm__("x2") = len;
+    __asm__ volatile("svc 0" : "+r"(r) : "r"(n), "r"(a), "r"(z) : "memory");
+#endif
+    return r;
+}
+static inline long raw_write(int fd, const void *data, size_t len) { return raw_io(SYS_write, fd, data, len); }
+static inline long raw_read(int fd, void *data, size_t len) { return raw_io(SYS_read, fd, data, len); }
+
 static inline double now_s(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
