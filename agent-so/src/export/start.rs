@@ -112,16 +112,24 @@ fn spawn(state: &'static State) -> bool {
 /// Whether there is memory to begin with. The standard library takes the handle of a thread from malloc, not from the agent's
 /// heap, and ends the process when there is none: so it is asked for here, after a look.
 fn has_memory() -> bool {
-    const SOME: usize = 64 * 1024;
-    // SAFETY: a block that is given back at once.
-    let block = unsafe { libc::malloc(SOME) };
-    if block.is_null() {
-        return false;
+    // Blocks of each small size, taken and given back: they then wait in the allocator's cache of this thread.
+    let mut blocks = [[std::ptr::null_mut(); 4]; 32];
+    let mut had = true;
+    for (i, same) in blocks.iter_mut().enumerate() {
+        for block in same {
+            // SAFETY: a block that is given back below, and not used.
+            *block = unsafe { libc::malloc(16 * i + 8) };
+            had &= !block.is_null();
+        }
     }
-    // SAFETY: as above.
-    unsafe { libc::free(block) };
-    let _ = std::thread::current();
-    heap::has_room(4 * SOME)
+    for block in blocks.into_iter().flatten() {
+        // SAFETY: taken above, or null.
+        unsafe { libc::free(block) };
+    }
+    if had {
+        let _ = std::thread::current();
+    }
+    had && heap::has_room(256 * 1024)
 }
 
 extern "C" fn enter(argument: *mut c_void) -> *mut c_void {
