@@ -441,8 +441,8 @@ fn doctor_says_by_status_whether_something_blocks() {
         (
             &[],
             &["sh", "-c", "exit 3"],
-            1,
-            "✗ left alone: the program is on the built-in list\n    → what it starts (as a script or a version manager's shim does) is decided anew",
+            0,
+            "! left alone: the program is on the built-in list\n    → what it starts (as a script or a version manager's shim does) is decided anew",
         ),
         (
             &[("OTEL_RUN_INCLUDE", "sh")],

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_to_leave_a_program_alone_blocks_with_its_own_way_out() {
+    fn every_reason_to_leave_a_program_alone_has_its_own_way_out() {
         let python = process("/usr/bin/python3.11", "python3 app.py");
         let shell = process("/usr/bin/dash", "sh -c x");
         type Row<'a> = (&'a Process, &'a str, &'a str, Level, &'a str, &'a str);
@@ -239,7 +239,7 @@ mod tests {
                 &shell,
                 "A",
                 "",
-                Level::Blocks,
+                Level::Attention,
                 "left alone: the program is on the built-in list",
                 "decided anew",
             ),
