@@ -10,7 +10,7 @@ import pytest
 from harness import apps, client
 from harness.assertions import assert_child, assert_root, assert_spans, call, server
 from harness.collector import Collector
-from harness.processes import Launcher
+from harness.processes import Launcher, wait_until
 from harness.receiver import Receiver
 from harness.spans import trees
 from harness.upstream import Upstream
@@ -112,4 +112,6 @@ def test_three_languages_one_trace(launcher: Launcher, collector: Collector, rec
         assert_child(child, parent)
     assert_spans(chain[:1], server("/chain", front.port, query="id=7&path=/fetch"))
     assert [span.attributes["http.response.status_code"] for span in chain] == [200] * 5
+    # The debug exporter writes its lines on its own time.
+    wait_until(lambda: collector.text.count("Trace ID       : " + root.span.trace_id) >= 5, 20)
     assert collector.text.count("Trace ID       : " + root.span.trace_id) == 5

@@ -284,7 +284,8 @@ pub(crate) fn detach(state: &'static State, fd: i32, value: u32) {
 
 /// `new` now is the same socket as `old`.
 pub(crate) fn share(state: &'static State, old: i32, new: i32) {
-    if !state.is_ours() {
+    let followed = |fd| state.table.get(fd) > table::IGNORED;
+    if (followed(old) || followed(new)) && !state.is_ours() {
         // A child in our memory (clone) arranges descriptors of its own: ours stay what they are.
         return;
     }
