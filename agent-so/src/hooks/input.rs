@@ -109,13 +109,8 @@ pub(crate) unsafe extern "C" fn readv(fd: c_int, pieces: *const iovec, count: c_
     let result = unsafe { real::readv(fd, pieces, count) };
     if result >= 0 {
         // SAFETY: the call succeeded with these pieces.
-        took(
-            fd,
-            word,
-            result,
-            unsafe { checked(pieces, count as usize) },
-            0,
-        );
+        let pieces = unsafe { checked(pieces, count as usize) };
+        took(fd, word, result, pieces, 0);
     } else {
         took(fd, word, result, &[], 0);
     }
