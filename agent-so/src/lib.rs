@@ -17,5 +17,7 @@ mod context;
 mod export;
 mod hooks;
 mod load;
+#[allow(dead_code, reason = "no library is listed yet")]
+mod patch;
 mod settings;
 mod sys;
