@@ -27,7 +27,6 @@ macro_rules! hook {
     }};
 }
 
-
 pub(crate) mod gnutls;
 pub(crate) mod openssl;
 
