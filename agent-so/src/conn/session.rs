@@ -260,6 +260,21 @@ pub(crate) fn end(object: usize) {
     errno::set(errno);
 }
 
+/// The object is cleared; by the library itself as a handshake begins, inside a call that is under way.
+pub(crate) fn restart(object: usize) {
+    let inside_call = process::state().is_some_and(|state| {
+        let shard = state.sessions.shard(object);
+        shard.lock.acquire(spin::YIELDS).is_some_and(|_guard| {
+            shard.find(state, object).is_some_and(|(_, _, conn)| {
+                conn.session.caller.load(Ordering::Relaxed) == thread::identity()
+            })
+        })
+    });
+    if !inside_call {
+        end(object);
+    }
+}
+
 /// A copy of a library was unloaded: its objects are gone.
 pub(crate) fn forget_copy(library: Library, copy: usize) {
     let Some(state) = process::state() else {

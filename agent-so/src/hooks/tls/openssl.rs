@@ -416,7 +416,7 @@ unsafe extern "C" fn free<const COPY: usize>(ssl: Ssl) {
 
 unsafe extern "C" fn clear<const COPY: usize>(ssl: Ssl) -> c_int {
     let real = original!(CLEAR, COPY, fn(Ssl) -> c_int, else 0);
-    session::end(ssl as usize);
+    session::restart(ssl as usize);
     // SAFETY: the program's own call.
     unsafe { real(ssl) }
 }
