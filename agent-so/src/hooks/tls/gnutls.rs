@@ -279,7 +279,7 @@ unsafe extern "C" fn bye<const COPY: usize>(session: Session, how: c_uint) -> c_
 }
 
 unsafe extern "C" fn deinit<const COPY: usize>(session: Session) {
-    let real = original!(DEINIT, COPY, fn(Session) -> (), else ());
+    let real = original!(DEINIT, COPY, fn(Session));
     if !session.is_null() {
         session::end(session as usize);
     }

@@ -406,7 +406,7 @@ unsafe extern "C" fn shutdown<const COPY: usize>(ssl: Ssl) -> c_int {
 }
 
 unsafe extern "C" fn free<const COPY: usize>(ssl: Ssl) {
-    let real = original!(FREE, COPY, fn(Ssl) -> (), else ());
+    let real = original!(FREE, COPY, fn(Ssl));
     if !ssl.is_null() {
         session::end(ssl as usize);
     }
