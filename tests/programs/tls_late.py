@@ -15,7 +15,8 @@ counts = [0] * 4
 
 
 def exchange(sock: socket.socket, name: str) -> None:
-    sock.sendall(f"GET /echo?id={name} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    host = f"localhost:{sock.getpeername()[1]}"
+    sock.sendall(f"GET /echo?id={name} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
     data = b""
     while b"\r\n\r\n" not in data:
         data += sock.recv(65536)
