@@ -155,6 +155,33 @@ def test_post(launcher: Launcher, receiver: Receiver, upstream: Upstream, tls_up
     assert tls_upstream.seen[0].value("traceparent") == traceparent_of(span)
 
 
+@pytest.mark.parametrize("path, status, error, code", [
+    ("/status/503", 503, None, 0),
+    ("/truncate", 200, "response_truncated", 18),
+    ("/chunked", 200, None, 0),
+    ("/close", 200, None, 0),
+])
+def test_responses(launcher: Launcher, receiver: Receiver, upstream: Upstream, tls_upstream: TlsUpstream, path: str,
+                   status: int, error: str | None, code: int) -> None:
+    """What ends a response is its own framing, or close_notify."""
+    url = address(tls_upstream) + path
+    assert launcher.run(*CURL, "--http1.1", "-k", url).code == code
+    assert_spans(assert_exactly(receiver, 1, control(launcher, upstream)), call(url, status=status, error=error))
+
+
+def test_curl_in_parallel(launcher: Launcher, receiver: Receiver, upstream: Upstream,
+                          tls_upstream: TlsUpstream) -> None:
+    """One thread, twenty TLS connections whose handshakes and answers interleave."""
+    urls = [f"{address(tls_upstream)}/echo?delay={30 + n % 7 * 10}&id={n}" for n in range(40)]
+    outputs = [word for _ in urls for word in ("-o", "/dev/null")]
+    done = launcher.run(*CURL, "--http1.1", "-k", "-Z", "--parallel-immediate", "--parallel-max", "20", *urls, *outputs)
+    assert done.code == 0
+    spans = assert_spans(assert_exactly(receiver, 40, control(launcher, upstream)), *map(call, urls))
+    assert_separate_traces(spans)
+    for number, span in enumerate(spans):
+        assert tls_upstream.by_id()[str(number)].value("traceparent") == traceparent_of(span)
+
+
 def test_s_client(launcher: Launcher, receiver: Receiver, upstream: Upstream, tls_upstream: TlsUpstream) -> None:
     """The bytes of standard input, as they come: two requests in one SSL_write. The second one's head is in the
     middle of a call: it may go without a header, never with a wrong one."""

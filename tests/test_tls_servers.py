@@ -6,6 +6,7 @@ import hashlib
 import os
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Callable
 
 import pytest
@@ -27,7 +28,7 @@ from harness.assertions import (
     traceparent_of,
 )
 from harness.blobs import assert_blob_spans, exchange_blobs
-from harness.processes import Launcher, Program
+from harness.processes import NONE, Launcher, Program
 from harness.receiver import Receiver
 from harness.tls import HOST, TlsUpstream, certificates
 from harness.upstream import Seen, Upstream, answer, reply
@@ -249,3 +250,46 @@ def test_plain_http_to_the_tls_port(site: Site, receiver: Receiver) -> None:
     front = start(site, "nginx")
     assert client.get(front.port, "/plain").status == 400
     assert_spans(assert_exactly(receiver, 1, front.control), server("/plain", front.port, status=400))
+
+
+def test_early_data(site: Site, launcher: Launcher, receiver: Receiver) -> None:
+    """0-RTT: the request comes with the ClientHello, and nginx takes it by SSL_read_early_data. It is sent no second
+    time: the answer shows that it was taken."""
+    site.add_file("page.html", b"page")
+    front = start(site, "nginx", tls_options="ssl_early_data on;")
+
+    def request(path: str) -> bytes:
+        return f"GET {path} HTTP/1.1\r\nHost: {HOST}:{front.port}\r\nConnection: close\r\n\r\n".encode()
+
+    def s_client(*arguments: str | Path, stdin: bytes = b"") -> bytes:
+        return launcher.run("openssl", "s_client", "-quiet", "-connect", f"127.0.0.1:{front.port}", "-servername", HOST,
+                            "-CAfile", certificates().ca, *arguments, stdin=stdin, how=NONE).out
+
+    session, early = site.directory / "session", site.directory / "early"
+    early.write_bytes(request("/static/page.html?early"))
+    assert s_client("-sess_out", session, stdin=request("/static/page.html")).endswith(b"page")
+    assert s_client("-sess_in", session, "-early_data", early).endswith(b"page")
+    spans = assert_spans(
+        assert_exactly(receiver, 2, front.control),
+        front.served("/static/page.html", user_agent=None),
+        front.served("/static/page.html", user_agent=None, query="early"),
+    )
+    assert_separate_traces(spans)
+
+
+def test_tls_that_passes_through(site: Site, launcher: Launcher, receiver: Receiver, tls_upstream: TlsUpstream) -> None:
+    """haproxy with `mode tcp` carries the records of others: the ends are one trace, and it has no part in it."""
+    nginx = start(site, "nginx", tls_upstream, service="nginx")
+    haproxy = site.start_haproxy(nginx.port, mode="tcp", service="haproxy")
+    url = f"https://127.0.0.1:{haproxy.port}/echo?id=7"
+    assert launcher.run("curl", "-sSk", "--http1.1", "-A", client.USER_AGENT, url, service="curl").code == 0
+    sent, served, called = assert_spans(
+        assert_exactly(receiver, 3, nginx.control),
+        call(url),
+        server("/echo", nginx.port, query="id=7", scheme="https", host_port=haproxy.port),
+        call(f"https://127.0.0.1:{nginx.port}/echo?id=7", peer_port=tls_upstream.port),
+    )
+    assert (sent.service, served.service, called.service) == ("curl", "nginx", "nginx")
+    assert_root(sent)
+    assert_child(served, sent)
+    assert_child(called, served)

@@ -91,10 +91,10 @@ class Site:
                                    port=port, **options)
 
     def start_haproxy(self, upstream_port: int = 9, tls: bool = False, upstream_tls: bool = False,
-                      **options: Any) -> Program:
+                      mode: str = "http", **options: Any) -> Program:
         port, files = free_port(), certificates()
         config = self.config(
-            APPS / "haproxy/haproxy.cfg.template", PORT=port, UPSTREAM=f"127.0.0.1:{upstream_port}",
+            APPS / "haproxy/haproxy.cfg.template", PORT=port, MODE=mode, UPSTREAM=f"127.0.0.1:{upstream_port}",
             BIND=f"ssl crt {files.both}" if tls else "",
             SERVER=f"ssl verify required ca-file {files.ca} sni str({HOST}) verifyhost {HOST}" if upstream_tls else "",
         )
