@@ -88,7 +88,7 @@ def test_many_peers(launcher: Launcher, receiver: Receiver, how: str) -> None:
     by_url = {span.url: span for span in spans}
     for number, (query, reply) in enumerate(zip(queries, replies, strict=True)):
         assert_span(by_url[f"/fetch?{query}"], server("/fetch", program.port, query=query, scheme="https", host=tls.HOST,
-                                                      network__peer__port=reply.source))
+                                                      network__peer__port=reply.local_port))
         url = f"{upstreams[number % 4].url}/echo?{query}"
         assert_span(by_url[url], call(url))
     for upstream in upstreams:
@@ -132,7 +132,7 @@ def test_keep_alive(launcher: Launcher, receiver: Receiver) -> None:
     spans = assert_exactly(receiver, 300, tls.control(program.port))
     assert_separate_traces(spans)
     assert {span.url for span in spans} == {f"/echo?id={number}" for number in range(300)}
-    assert {span.attributes["network.peer.port"] for span in spans} == {connection.source}
+    assert {span.attributes["network.peer.port"] for span in spans} == {connection.local_port}
 
 
 def test_many_short_connections(launcher: Launcher, receiver: Receiver) -> None:
@@ -140,7 +140,7 @@ def test_many_short_connections(launcher: Launcher, receiver: Receiver) -> None:
     program = start(launcher)
     peers = {}
     for number in range(150):
-        peers[f"/echo?id={number}"] = tls.get(program.port, f"/echo?id={number}").source
+        peers[f"/echo?id={number}"] = tls.get(program.port, f"/echo?id={number}").local_port
     spans = assert_exactly(receiver, 150, tls.control(program.port))
     assert_separate_traces(spans)
     assert {span.url: span.attributes["network.peer.port"] for span in spans} == peers

@@ -127,7 +127,7 @@ def test_many_peers(launcher: Launcher, receiver: Receiver, name: str) -> None:
     by_url = {span.url: span for span in spans}
     for number, (query, reply) in enumerate(zip(queries, replies, strict=True)):
         assert_span(by_url[f"/fetch?{query}"],
-                    served("/fetch", program.port, query=query, network__peer__port=reply.source))
+                    served("/fetch", program.port, query=query, network__peer__port=reply.local_port))
         url = f"{upstreams[number % 4].url}/echo?{query}"
         assert_span(by_url[url], call(url))
     for upstream in upstreams:
@@ -143,7 +143,8 @@ def test_keep_alive(launcher: Launcher, receiver: Receiver, tls_upstream: TlsUps
             connection.exchange(f"/echo?id={number}")
     spans = assert_exactly(receiver, 50, tls.control(program.port))
     assert_separate_traces(spans)
-    assert_spans(spans, *[served("/echo", program.port, query=f"id={n}", network__peer__port=connection.source) for n in range(50)])
+    peer = connection.local_port
+    assert_spans(spans, *[served("/echo", program.port, query=f"id={n}", network__peer__port=peer) for n in range(50)])
 
 
 def test_two_hundred_connections(launcher: Launcher, receiver: Receiver) -> None:

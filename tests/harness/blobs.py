@@ -40,7 +40,7 @@ def exchange_blobs(port: int, connections: int, each: int) -> dict[str, int]:
                 assert got.headers["x-received"] == hashlib.sha256(sent).hexdigest(), f"{size} bytes came as others"
                 assert got.headers["x-sent"] == hashlib.sha256(got.body).hexdigest(), f"not the {size} bytes that were sent"
                 assert len(got.body) == size
-        return {f"{number}-{turn}": connection.source for turn in range(each)}
+        return {f"{number}-{turn}": connection.local_port for turn in range(each)}
 
     with ThreadPoolExecutor(connections) as pool:
         results = list(pool.map(run, range(connections), sizes(connections, each)))

@@ -118,7 +118,7 @@ class TlsUpstream(Upstream):
 
 @dataclass(frozen=True)
 class Reply(client.Reply):
-    source: int  # the port that the request came from
+    local_port: int  # the port that the request came from
 
 
 class Connection:
@@ -128,7 +128,7 @@ class Connection:
         self._http = http.client.HTTPSConnection(HOST, port, timeout=timeout, context=certificates().client_context())
         self._http._create_connection = lambda _, *rest: socket.create_connection(("127.0.0.1", port), *rest)
         self._http.connect()
-        self.source = self._http.sock.getsockname()[1]
+        self.local_port = self._http.sock.getsockname()[1]
         self._http.auto_open = 0  # a connection that was lost is an error, not a reason for another one
 
     def __enter__(self) -> Connection:
@@ -142,7 +142,7 @@ class Connection:
         self._http.request(method, path, body, {"User-Agent": client.USER_AGENT, **(headers or {})})
         response = self._http.getresponse()
         data = response.read()
-        return Reply(response.status, {k.lower(): v for k, v in response.getheaders()}, data, self.source)
+        return Reply(response.status, {k.lower(): v for k, v in response.getheaders()}, data, self.local_port)
 
 
 def get(port: int, path: str, headers: Mapping[str, str] | None = None, method: str = "GET",
