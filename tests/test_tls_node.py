@@ -14,6 +14,7 @@ from harness.assertions import (
     assert_no_wrong_parent,
     assert_root,
     assert_separate_traces,
+    assert_span,
     assert_spans,
     call,
     server,
@@ -77,6 +78,24 @@ def test_twenty_at_once(
 
 
 @pytest.mark.parametrize("how", ["https", "fetch"])
+def test_many_peers(launcher: Launcher, receiver: Receiver, how: str) -> None:
+    """Memory BIOs: no call names a socket. Forty connections in, forty out to four upstreams, each span has its own peer."""
+    upstreams = [TlsUpstream() for _ in range(4)]
+    program = start(launcher, upstream=",".join(upstream.url for upstream in upstreams))
+    queries = [f"id={n}&with={how}&delay={n % 7 * 10}" for n in range(120)]
+    replies = tls.get_many(program.port, [f"/fetch?{query}" for query in queries], at_once=40)
+    spans = assert_exactly(receiver, 240, tls.control(program.port))
+    by_url = {span.url: span for span in spans}
+    for number, (query, reply) in enumerate(zip(queries, replies, strict=True)):
+        assert_span(by_url[f"/fetch?{query}"], server("/fetch", program.port, query=query, scheme="https", host=tls.HOST,
+                                                      network__peer__port=reply.local_port))
+        url = f"{upstreams[number % 4].url}/echo?{query}"
+        assert_span(by_url[url], call(url))
+    for upstream in upstreams:
+        upstream.close()
+
+
+@pytest.mark.parametrize("how", ["https", "fetch"])
 def test_two_nodes_are_one_trace(launcher: Launcher, receiver: Receiver, how: str) -> None:
     back = start(launcher, service="back")
     front = start(launcher, "express", f"https://{tls.HOST}:{back.port}", service="front")
@@ -108,13 +127,12 @@ def test_what_the_upstream_gets(launcher: Launcher, tls_upstream: TlsUpstream) -
 def test_keep_alive(launcher: Launcher, receiver: Receiver) -> None:
     program = start(launcher)
     with tls.Connection(program.port) as connection:
-        peer = connection.local_port
         for number in range(300):
             connection.exchange(f"/echo?id={number}")
     spans = assert_exactly(receiver, 300, tls.control(program.port))
     assert_separate_traces(spans)
     assert {span.url for span in spans} == {f"/echo?id={number}" for number in range(300)}
-    assert {span.attributes["network.peer.port"] for span in spans} == {peer}
+    assert {span.attributes["network.peer.port"] for span in spans} == {connection.local_port}
 
 
 def test_many_short_connections(launcher: Launcher, receiver: Receiver) -> None:
@@ -122,9 +140,7 @@ def test_many_short_connections(launcher: Launcher, receiver: Receiver) -> None:
     program = start(launcher)
     peers = {}
     for number in range(150):
-        with tls.Connection(program.port) as connection:
-            peers[f"/echo?id={number}"] = connection.local_port
-            connection.exchange(f"/echo?id={number}")
+        peers[f"/echo?id={number}"] = tls.get(program.port, f"/echo?id={number}").local_port
     spans = assert_exactly(receiver, 150, tls.control(program.port))
     assert_separate_traces(spans)
     assert {span.url: span.attributes["network.peer.port"] for span in spans} == peers

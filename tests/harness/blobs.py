@@ -33,7 +33,6 @@ def exchange_blobs(port: int, connections: int, each: int) -> dict[str, int]:
 
     def run(number: int, mine: list[int]) -> dict[str, int]:
         with Connection(port) as connection:
-            source = connection.local_port
             together.wait(60)
             for turn, size in enumerate(mine):
                 sent = os.urandom(size)
@@ -41,7 +40,7 @@ def exchange_blobs(port: int, connections: int, each: int) -> dict[str, int]:
                 assert got.headers["x-received"] == hashlib.sha256(sent).hexdigest(), f"{size} bytes came as others"
                 assert got.headers["x-sent"] == hashlib.sha256(got.body).hexdigest(), f"not the {size} bytes that were sent"
                 assert len(got.body) == size
-        return {f"{number}-{turn}": source for turn in range(each)}
+        return {f"{number}-{turn}": connection.local_port for turn in range(each)}
 
     with ThreadPoolExecutor(connections) as pool:
         results = list(pool.map(run, range(connections), sizes(connections, each)))

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, Mapping
 
-from harness.client import USER_AGENT, Reply
+from harness import client
 from harness.upstream import Reader, Upstream
 
 HOST = "localhost"
@@ -116,6 +116,11 @@ class TlsUpstream(Upstream):
             super()._serve(secure, number)
 
 
+@dataclass(frozen=True)
+class Reply(client.Reply):
+    local_port: int  # the port that the request came from
+
+
 class Connection:
     """A keep-alive HTTPS connection to a program of this machine."""
 
@@ -123,6 +128,7 @@ class Connection:
         self._http = http.client.HTTPSConnection(HOST, port, timeout=timeout, context=certificates().client_context())
         self._http._create_connection = lambda _, *rest: socket.create_connection(("127.0.0.1", port), *rest)
         self._http.connect()
+        self.local_port = self._http.sock.getsockname()[1]
         self._http.auto_open = 0  # a connection that was lost is an error, not a reason for another one
 
     def __enter__(self) -> Connection:
@@ -131,16 +137,12 @@ class Connection:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    @property
-    def local_port(self) -> int:
-        return self._http.sock.getsockname()[1]
-
     def exchange(self, path: str, headers: Mapping[str, str] | None = None, method: str = "GET",
                  body: bytes | None = None) -> Reply:
-        self._http.request(method, path, body, {"User-Agent": USER_AGENT, **(headers or {})})
+        self._http.request(method, path, body, {"User-Agent": client.USER_AGENT, **(headers or {})})
         response = self._http.getresponse()
         data = response.read()
-        return Reply(response.status, {k.lower(): v for k, v in response.getheaders()}, data)
+        return Reply(response.status, {k.lower(): v for k, v in response.getheaders()}, data, self.local_port)
 
 
 def get(port: int, path: str, headers: Mapping[str, str] | None = None, method: str = "GET",

@@ -1,4 +1,6 @@
-"""An ASGI app: /echo?id=&delay= and /fetch?id=, which calls UPSTREAM/echo by httpx."""
+"""An ASGI app: /echo?id=&delay= and /fetch?id=, which calls UPSTREAM/echo by httpx.
+
+UPSTREAM may be several, with commas: the id says which."""
 
 import asyncio
 import functools
@@ -21,7 +23,8 @@ async def app(scope, receive, send) -> None:
     raw = scope["query_string"].decode()
     query = {name: values[0] for name, values in parse_qs(raw).items()}
     if scope["path"] == "/fetch":
-        reply = await client().get(f"{os.environ['UPSTREAM']}/echo?{raw}")
+        upstreams = os.environ["UPSTREAM"].split(",")
+        reply = await client().get(f"{upstreams[int(query['id']) % len(upstreams)]}/echo?{raw}")
         answer = {"id": query.get("id"), "upstream": reply.json()}
     else:
         await asyncio.sleep(int(query.get("delay", 0)) / 1000)

@@ -1,14 +1,15 @@
 // An HTTPS server on https.createServer, with Express when FRAMEWORK=express.
 //
 // /echo?id=&delay=    the headers of the request
-// /fetch?id=&with=    calls UPSTREAM/echo by `https` (https.get, keep-alive agent) or `fetch` (undici)
+// /fetch?id=&with=    calls UPSTREAM/echo by `https` (https.get, keep-alive agent) or `fetch` (undici);
+//                     UPSTREAM may be several, with commas: the id says which
 // POST /blob          hashes of what came and of what goes back, which is as long and something else
 'use strict';
 const crypto = require('node:crypto');
 const fs = require('node:fs');
 const https = require('node:https');
 
-const upstream = process.env.UPSTREAM;
+const upstreams = (process.env.UPSTREAM || '').split(',');
 const agent = new https.Agent({ keepAlive: true });
 
 function byHttps(url) {
@@ -49,7 +50,7 @@ async function handle(request, response) {
     blob(request, response);
   } else if (url.pathname === '/fetch') {
     const call = url.searchParams.get('with') === 'fetch' ? byFetch : byHttps;
-    json(response, { id, upstream: await call(`${upstream}/echo${url.search}`) });
+    json(response, { id, upstream: await call(`${upstreams[id % upstreams.length]}/echo${url.search}`) });
   } else {
     setTimeout(() => json(response, { id, headers: request.headers }), Number(url.searchParams.get('delay') || 0));
   }
