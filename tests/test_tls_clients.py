@@ -259,13 +259,18 @@ def test_http2_makes_no_span(launcher: Launcher, site: Site, receiver: Receiver)
     assert_exactly(receiver, 0, tls.control(nginx.port))
 
 
-@pytest.mark.parametrize("kind, code", [("untrusted", 60), ("not TLS", 35)])
-def test_handshake_that_fails(launcher: Launcher, site: Site, receiver: Receiver, kind: str, code: int) -> None:
+@pytest.mark.parametrize("command, with_tls, code", [
+    ([*CURL, "https://127.0.0.1:{port}/"], True, 60),
+    ([*CURL, "https://127.0.0.1:{port}/"], False, 35),
+    (["perl", "-MIO::Socket::SSL", "-e", "IO::Socket::SSL->new('127.0.0.1:{port}') or exit 1"], True, 1),
+    (["perl", "-MIO::Socket::SSL", "-e", "IO::Socket::SSL->new('127.0.0.1:{port}') or exit 1"], False, 1),
+], ids=["curl-untrusted", "curl-not-tls", "perl-untrusted", "perl-not-tls"])
+def test_handshake_that_fails(launcher: Launcher, site: Site, receiver: Receiver, command: list[str], with_tls: bool,
+                              code: int) -> None:
     """For the client an error without a request, as a refused connection is. For the server nothing: nobody asked, and
-    a ClientHello is no bad HTTP request."""
-    with_tls = kind == "untrusted"
+    a ClientHello is no bad HTTP request. curl's calls do not block, those of Perl do."""
     nginx = site.start_nginx(tls=with_tls, service="nginx")
-    assert launcher.run(*CURL, f"https://127.0.0.1:{nginx.port}/", service="curl").code == code
+    assert launcher.run(*[word.format(port=nginx.port) for word in command], service="client").code == code
     (span,) = assert_spans(
         assert_exactly(receiver, 1, tls.control(nginx.port) if with_tls else nginx.port),
         Expect("CLIENT", "HTTP", {
@@ -274,7 +279,7 @@ def test_handshake_that_fails(launcher: Launcher, site: Site, receiver: Receiver
             "network.peer.address": "127.0.0.1", "network.peer.port": nginx.port,
         }, "ERROR"),
     )
-    assert span.service == "curl"
+    assert span.service == "client"
     assert_root(span)
 
 

@@ -232,14 +232,12 @@ def test_nginx_before_gunicorn_is_one_trace(site: Site, launcher: Launcher, rece
                        env={"GUNICORN_CMD_ARGS": f"--certfile={files.cert} --keyfile={files.key}"})
     proxy = site.start_nginx(flask.port, tls=True, upstream_tls=True, service="proxy")
     assert tls.get(proxy.port, "/echo?id=7").json["id"] == "7"
-    host = f"{HOST}:{proxy.port}"
-    front, called, back = assert_spans(
-        assert_exactly(receiver, 3, tls.control(flask.port)),
-        server("/echo", proxy.port, query="id=7", scheme="https", host=HOST),
-        call(f"https://{host}/echo?id=7", peer_port=flask.port),
-        server("/echo", flask.port, query="id=7", scheme="https", host=HOST, host_port=proxy.port),
-    )
-    assert (front.service, called.service, back.service) == ("proxy", "proxy", "flask")
+    asked = f"{HOST}:{proxy.port}"  # nginx sends on the name that it was asked by
+    by_end = {(span.service, span.kind): span for span in assert_exactly(receiver, 3, tls.control(flask.port))}
+    front, called, back = by_end["proxy", "SERVER"], by_end["proxy", "CLIENT"], by_end["flask", "SERVER"]
+    assert_span(front, server("/echo", proxy.port, query="id=7", scheme="https", host=HOST))
+    assert_span(called, call(f"https://{asked}/echo?id=7", peer_port=flask.port))
+    assert_span(back, server("/echo", flask.port, query="id=7", scheme="https", host=HOST, host_port=proxy.port))
     assert_root(front)
     assert_child(called, front)
     assert_child(back, called)
