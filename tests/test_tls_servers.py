@@ -217,10 +217,16 @@ def test_two_hundred_at_once(site: Site, receiver: Receiver, tls_upstream: TlsUp
     tls_upstream.handler = send_other_bytes
     front = start(site, "nginx", tls_upstream, workers=4, keepalive=32)
     sources = exchange_blobs(front.port, 200, 3)
-    pairs = assert_pairs(assert_exactly(receiver, 1200, front.control), sources)
-    assert_blob_spans([served for served, _ in pairs.values()], front.port, sources)
+    spans = assert_exactly(receiver, 1200, front.control)
+    answered = [span for span in spans if span.kind == "SERVER"]
+    assert_blob_spans(answered, front.port, sources)
+    assert_separate_traces(answered)
+    calls = {span.url.rpartition("=")[2]: span for span in spans if span.kind == "CLIENT"}
     received = tls_upstream.by_id()
-    for wanted, (_, called) in pairs.items():
+    for served in answered:
+        wanted = served.url.rpartition("=")[2]
+        called = calls[wanted]
+        assert_child(called, served)
         assert_span(called, call(f"https://{front.host}/blob?id={wanted}", method="POST", peer_port=tls_upstream.port))
         assert received[wanted].value("traceparent") == traceparent_of(called)
 
