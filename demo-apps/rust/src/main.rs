@@ -4,7 +4,13 @@
 async fn main() -> Result<(), reqwest::Error> {
     let client = reqwest::Client::builder().user_agent("fetch/1").build()?;
     for url in std::env::args().skip(1) {
-        let body = client.get(url).send().await?.error_for_status()?.text().await?;
+        let body = client
+            .get(url)
+            .send()
+            .await?
+            .error_for_status()?
+            .text()
+            .await?;
         print!("{body}");
     }
     Ok(())
