@@ -264,11 +264,13 @@ def test_http2_makes_no_span(launcher: Launcher, site: Site, receiver: Receiver)
     ([*CURL, "https://127.0.0.1:{port}/"], False, 35),
     (["perl", "-MIO::Socket::SSL", "-e", "IO::Socket::SSL->new('127.0.0.1:{port}') or exit 1"], True, 1),
     (["perl", "-MIO::Socket::SSL", "-e", "IO::Socket::SSL->new('127.0.0.1:{port}') or exit 1"], False, 1),
-], ids=["curl-untrusted", "curl-not-tls", "perl-untrusted", "perl-not-tls"])
+    (["openssl", "s_client", "-verify_return_error", "-connect", "127.0.0.1:{port}"], True, 1),
+    (["openssl", "s_client", "-verify_return_error", "-connect", "127.0.0.1:{port}"], False, 1),
+], ids=["curl-untrusted", "curl-not-tls", "perl-untrusted", "perl-not-tls", "s_client-untrusted", "s_client-not-tls"])
 def test_handshake_that_fails(launcher: Launcher, site: Site, receiver: Receiver, command: list[str], with_tls: bool,
                               code: int) -> None:
     """For the client an error without a request, as a refused connection is. For the server nothing: nobody asked, and
-    a ClientHello is no bad HTTP request. curl's calls do not block, those of Perl do."""
+    a ClientHello is no bad HTTP request. curl's calls do not block, those of Perl do; s_client writes nothing to begin."""
     nginx = site.start_nginx(tls=with_tls, service="nginx")
     assert launcher.run(*[word.format(port=nginx.port) for word in command], service="client").code == code
     (span,) = assert_spans(

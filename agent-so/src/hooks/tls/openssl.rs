@@ -263,11 +263,18 @@ unsafe fn written(
     len: usize,
     real: &dyn Fn(*const c_void, usize) -> (c_int, usize),
 ) -> (c_int, usize) {
-    let call = (len > 0).then(|| session::enter(id, buffer)).flatten();
-    let Some(call) = call else {
+    let Some(call) = session::enter(id, buffer) else {
         return real(buffer, len);
     };
     let ssl = id.object as Ssl;
+    if len == 0 {
+        // Some drive the handshake by writing nothing.
+        let (result, count) = real(buffer, len);
+        if result <= 0 {
+            failure(&call, id.copy, ssl, result, Doing::Handshaking);
+        }
+        return (result, count);
+    }
     let last = Cell::new(0);
     let send = |wire: Wire<'_>| {
         let piece = match wire {
@@ -300,7 +307,7 @@ unsafe extern "C" fn write<const COPY: usize>(
     len: c_int,
 ) -> c_int {
     let real = original!(WRITE, COPY, fn(Ssl, *const c_void, c_int) -> c_int, else -1);
-    if len <= 0 {
+    if len < 0 {
         // SAFETY: the program's own call.
         return unsafe { real(ssl, buffer, len) };
     }
@@ -311,7 +318,7 @@ unsafe extern "C" fn write<const COPY: usize>(
     };
     // SAFETY: the program's own call.
     match unsafe { written(id::<COPY>(ssl), buffer, len as usize, &call) } {
-        (1.., count) => count as c_int,
+        (1.., count) if count > 0 => count as c_int,
         (result, _) => result,
     }
 }
