@@ -2,198 +2,42 @@
 //!
 //! A stream socket gets a slot when the first bytes pass. The slot is shared by all descriptors that `dup` made of it
 //! and lives until the last one is closed, or until nothing more is to be learned from its bytes. State is
-//! cleared before the real close, because another thread may get the number at once.
+//! cleared before the real close, because another thread may get the number at once. Sessions of TLS libraries have slots
+//! too (`session`).
 
 pub(crate) mod classify;
 pub(crate) mod connect;
 pub(crate) mod edit;
+pub(crate) mod hello;
 pub(crate) mod observe;
 pub(crate) mod resolver;
 pub(crate) mod rewrite;
 pub(crate) mod scribe;
+pub(crate) mod session;
+pub(crate) mod slot;
 pub(crate) mod table;
 
 use crate::export;
-use crate::export::record::Ref;
 use crate::settings;
 use crate::sys::process::State;
-use crate::sys::slab::Slot;
-use crate::sys::{clock, raw, thread};
-use agent_engine::exchange::Endpoint;
-use agent_engine::protocol::Stream;
-use edit::Edit;
-use std::cell::UnsafeCell;
-use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use crate::sys::raw;
+use crate::sys::spin;
+pub(crate) use slot::{At, Conn, Inner, Meta};
+use slot::{DEAD, EDITING};
+use std::sync::atomic::Ordering;
 
-/// Hint: this process is the server on the connection: no header is ever spliced into what it writes.
-pub(crate) const SERVER: u32 = 1;
-/// Hint: part of a context header is still to be written.
-pub(crate) const EDITING: u32 = 2;
-/// Hint: a connect is under way.
-pub(crate) const CONNECTING: u32 = 4;
-/// Hint: nothing more is to be learned.
-pub(crate) const DEAD: u32 = 8;
-
-/// A connection slot. All-zero bytes are a fresh one.
-#[repr(C)]
-pub(crate) struct Conn {
-    link: AtomicU32,
-    lock: AtomicU32,
-    owner: AtomicUsize,
-    /// Descriptors that refer to the slot.
-    fds: AtomicU32,
-    /// What can be known without the lock.
-    hint: AtomicU32,
-    inner: UnsafeCell<Inner>,
-}
-
-/// What the lock guards.
-#[derive(Default)]
-pub(crate) struct Inner {
-    /// The protocol machine.
-    pub(crate) stream: Stream,
-    /// The rest.
-    pub(crate) meta: Meta,
-}
-
-/// What is known of a connection besides its bytes.
-#[derive(Default)]
-pub(crate) struct Meta {
-    /// The other end, once asked for.
-    pub(crate) peer: Endpoint,
-    /// Which socket this is (`SO_COOKIE`).
-    pub(crate) cookie: u64,
-    /// The descriptor turned out to be another socket's, or a file's.
-    pub(crate) stale: bool,
-    /// Whether `peer` was asked for.
-    pub(crate) peer_known: bool,
-    /// Identity of the thread that read the last request head.
-    pub(crate) reader: usize,
-    /// The server request that was being served when `connect` was called.
-    pub(crate) connect_parent: Ref,
-    /// When `connect` was called.
-    pub(crate) connect_start_ns: u64,
-    /// Requests sent so far.
-    pub(crate) requests_sent: u32,
-    /// Bytes at the front of the program's next writes that the stream was fed before the call.
-    pub(crate) fed_ahead: usize,
-    /// Hash of the head that was fed ahead, while not one byte of it went out; else 0.
-    pub(crate) head_hash: u64,
-    /// The stream was fed what was never sent.
-    pub(crate) lost: bool,
-    /// What is to be spliced into the program's next writes.
-    pub(crate) edit: Edit,
-}
-
-impl Meta {
-    /// Whether `fd` still is the socket that the state is about. Kernels without cookies can only tell that it is one.
-    pub(crate) fn is_still(&self, fd: i32) -> bool {
-        let cookie = raw::socket_cookie(fd);
-        cookie == self.cookie && (cookie != 0 || raw::socket_option(fd, libc::SO_TYPE).is_ok())
-    }
-}
-
-// SAFETY: `inner` is only reached through the lock.
-unsafe impl Sync for Conn {}
-
-// SAFETY: atomics and plain data, documented as valid when zero; nothing to drop.
-unsafe impl Slot for Conn {
-    const PER_CHUNK: u32 = 1024;
-    const MAX: u32 = 1024 * 1024;
-    fn link(&self) -> &AtomicU32 {
-        &self.link
-    }
-}
-
-/// The lock of one connection, held.
-pub(crate) struct Locked<'a>(&'a Conn);
-
-impl Deref for Locked<'_> {
-    type Target = Inner;
-    fn deref(&self) -> &Inner {
-        // SAFETY: the lock is held.
-        unsafe { &*self.0.inner.get() }
-    }
-}
-
-impl DerefMut for Locked<'_> {
-    fn deref_mut(&mut self) -> &mut Inner {
-        // SAFETY: the lock is held, and `self` is borrowed mutably.
-        unsafe { &mut *self.0.inner.get() }
-    }
-}
-
-impl Drop for Locked<'_> {
-    fn drop(&mut self) {
-        self.0.owner.store(0, Ordering::Relaxed);
-        self.0.lock.store(0, Ordering::Release);
-    }
-}
-
-/// Tries before a turn is given away, and turns given away before the connection is given up.
-const SPINS: u32 = 200;
-const YIELDS: u32 = 100;
-
-impl Conn {
-    /// Takes the lock if `fd` still is this connection. Waits briefly: the holder only parses. `None` when the holder is
-    /// this very thread (a signal handler interrupted it) or does not let go (it was cancelled or killed in there).
-    pub(crate) fn lock(&self, state: &State, fd: i32, index: u32) -> Option<Locked<'_>> {
-        self.lock_waiting(state, fd, index, YIELDS)
-    }
-
-    /// As [`Conn::lock`], but waits long: for the few cases in which giving up would damage the program's stream.
-    pub(crate) fn lock_patiently(&self, state: &State, fd: i32, index: u32) -> Option<Locked<'_>> {
-        self.lock_waiting(state, fd, index, YIELDS * 1000)
-    }
-
-    fn lock_waiting(&self, state: &State, fd: i32, index: u32, yields: u32) -> Option<Locked<'_>> {
-        let locked = self.acquire(yields)?;
-        (state.table.get(fd) == table::CONN + index).then_some(locked)
-    }
-
-    fn acquire(&self, yields: u32) -> Option<Locked<'_>> {
-        let me = thread::identity();
-        for _ in 0..=yields {
-            for _ in 0..SPINS {
-                if self
-                    .lock
-                    .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed)
-                    .is_ok()
-                {
-                    self.owner.store(me, Ordering::Relaxed);
-                    return Some(Locked(self));
-                }
-                if self.owner.load(Ordering::Relaxed) == me {
-                    return None;
-                }
-                std::hint::spin_loop();
-            }
-            // SAFETY: sched_yield takes no arguments.
-            unsafe { raw::syscall6(libc::SYS_sched_yield, [0; 6]) };
-        }
-        None
-    }
-
-    /// What is known without the lock.
-    #[inline]
-    pub(crate) fn hint(&self, bit: u32) -> bool {
-        self.hint.load(Ordering::Relaxed) & bit != 0
-    }
-
-    /// Sets or clears a hint.
-    pub(crate) fn set_hint(&self, bit: u32, on: bool) {
-        if on {
-            self.hint.fetch_or(bit, Ordering::Relaxed);
-        } else {
-            self.hint.fetch_and(!bit, Ordering::Relaxed);
-        }
-    }
+/// What carries a stream's bytes from and to the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carrier {
+    /// Calls on a socket's descriptor.
+    Socket(i32),
+    /// Calls on an object of a TLS library, by its address.
+    Session(usize),
 }
 
 /// The connection behind `fd`, given its table word; makes one for a stream socket seen for the first time. `None`:
 /// nothing to observe.
-pub(crate) fn of(state: &'static State, fd: i32, mut word: u32) -> Option<(u32, &'static Conn)> {
+pub(crate) fn of(state: &'static State, fd: i32, mut word: u32) -> Option<At> {
     if word == table::UNKNOWN {
         word = classify::classify(state, fd);
     }
@@ -208,7 +52,7 @@ pub(crate) fn of(state: &'static State, fd: i32, mut word: u32) -> Option<(u32, 
         }
         return None;
     }
-    Some((index, conn))
+    Some(At::new(state, Carrier::Socket(fd), index, conn))
 }
 
 fn attach(state: &'static State, fd: i32) -> Option<u32> {
@@ -219,12 +63,7 @@ fn attach(state: &'static State, fd: i32) -> Option<u32> {
         return None;
     };
     let conn = state.conns.get(index)?;
-    conn.fds.store(1, Ordering::Relaxed);
-    conn.hint.store(0, Ordering::Relaxed);
-    if let Some(mut locked) = conn.acquire(YIELDS) {
-        *locked = Inner::default();
-        locked.meta.cookie = raw::socket_cookie(fd);
-    }
+    conn.begin(|meta| meta.cookie = raw::socket_cookie(fd));
     if state.table.replace(fd, table::FRESH, table::CONN + index) {
         return Some(table::CONN + index);
     }
@@ -233,8 +72,8 @@ fn attach(state: &'static State, fd: i32) -> Option<u32> {
     Some(state.table.get(fd)).filter(|word| *word >= table::CONN)
 }
 
-/// Marks a connection from which nothing more is to be learned; its descriptors follow one by one.
-pub(crate) fn bury(state: &'static State, fd: i32, index: u32, conn: &'static Conn) {
+/// Marks a socket's connection from which nothing more is to be learned; its descriptors follow one by one.
+fn bury(state: &'static State, fd: i32, index: u32, conn: &'static Conn) {
     // Not while a header is half out, and not when the slot has become another connection's meanwhile.
     if !conn.hint(EDITING) && state.table.replace(fd, table::CONN + index, table::IGNORED) {
         conn.set_hint(DEAD, true);
@@ -247,12 +86,7 @@ fn release(state: &'static State, fd: i32, index: u32, conn: &'static Conn) {
     if conn.fds.fetch_sub(1, Ordering::AcqRel) != 1 {
         return;
     }
-    if let Some(mut locked) = conn.acquire(YIELDS) {
-        let inner = &mut *locked;
-        let mut scribe = scribe::Scribe::new(state, &mut inner.meta, fd);
-        inner.stream.close(clock::monotonic_ns(), &mut scribe);
-        inner.meta.edit.abandon(state);
-    }
+    conn.finish(state, fd, spin::YIELDS);
     state.conns.give(index);
     export::poke(state);
 }
@@ -326,11 +160,6 @@ pub(crate) fn finish_all(state: &'static State) {
         if conn.fds.load(Ordering::Acquire) == 0 {
             continue;
         }
-        let Some(mut locked) = conn.acquire(0) else {
-            continue;
-        };
-        let inner = &mut *locked;
-        let mut scribe = scribe::Scribe::new(state, &mut inner.meta, -1);
-        inner.stream.close(clock::monotonic_ns(), &mut scribe);
+        conn.finish(state, -1, 0);
     }
 }

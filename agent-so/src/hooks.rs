@@ -16,6 +16,7 @@ pub(crate) mod resolver;
 pub(crate) mod security;
 pub(crate) mod socket;
 pub(crate) mod syscall;
+pub(crate) mod tls;
 pub(crate) mod transfer;
 
 use crate::conn::table;

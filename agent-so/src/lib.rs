@@ -17,5 +17,6 @@ mod context;
 mod export;
 mod hooks;
 mod load;
+mod patch;
 mod settings;
 mod sys;

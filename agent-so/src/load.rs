@@ -4,7 +4,8 @@
 //! prints nothing.
 
 use crate::export::flush;
-use crate::hooks::{contain, loader, real};
+use crate::hooks::{contain, loader, real, tls};
+use crate::patch;
 use crate::settings;
 use crate::sys::{log, process};
 use agent_engine::config::policy::{Decision, should_instrument};
@@ -171,11 +172,13 @@ fn start(argv: &[&'static [u8]], environment: &[&'static [u8]]) {
         .clone()
         .filter(|_| config.log.level > LogLevel::Off);
     settings::publish(config, exe, argv0, name, lines);
-    if process::start()
-        && let Some(file) = file
-    {
+    if !process::start() {
+        return;
+    }
+    if let Some(file) = file {
         log::open_file(&file);
     }
+    patch::start(tls::FAMILIES);
 }
 
 fn executable(room: &mut [u8]) -> &[u8] {

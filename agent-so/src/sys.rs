@@ -10,5 +10,7 @@ pub(crate) mod own_fd;
 pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod region;
+pub(crate) mod seqlock;
 pub(crate) mod slab;
+pub(crate) mod spin;
 pub(crate) mod thread;

@@ -92,6 +92,8 @@ pub enum Fault {
     AddressNotAvailable,
     AccessDenied,
     HostNotFound,
+    /// The TLS handshake failed: a certificate that was not accepted, nothing in common, a peer that hung up.
+    TlsHandshake,
     /// The response ended before its announced end.
     ResponseTruncated,
     /// Bytes that cannot be the announced protocol any more.
@@ -202,6 +204,7 @@ impl Fault {
             Fault::AddressNotAvailable => "address_not_available",
             Fault::AccessDenied => "access_denied",
             Fault::HostNotFound => "host_not_found",
+            Fault::TlsHandshake => "tls_handshake",
             Fault::ResponseTruncated => "response_truncated",
             Fault::ProtocolError => "protocol_error",
             Fault::Other => "_OTHER",

@@ -8,9 +8,11 @@ mod detect;
 pub mod http1;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use crate::exchange::{Exchange, Fault, Kind};
 use detect::Detector;
+use tls::Hello;
 
 /// Direction of bytes, seen from the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +52,9 @@ pub trait Host {
     fn discard(&mut self, id: ExchangeId);
     /// Index of a header to capture, by its lower-case name, or `None`.
     fn captured_header(&self, kind: Kind, response: bool, name: &[u8]) -> Option<u8>;
+    /// TLS begins on this stream, whose bytes say nothing from here on: `random` is the client's (RFC 8446 section
+    /// 4.1.2), and this program is the client where it went [`Direction::Out`].
+    fn tls_begins(&mut self, dir: Direction, random: &[u8; 32]);
 }
 
 /// What is known of a stream after a call.
@@ -74,7 +79,7 @@ pub enum Probe {
     More,
 }
 
-/// What the agent keeps of one connection: 700 bytes at most, no pointers, no heap, and all-zero bytes are a fresh
+/// What the agent keeps of one connection: 736 bytes at most, no pointers, no heap, and all-zero bytes are a fresh
 /// one. No call allocates, recurses or blocks.
 ///
 /// Times are monotonic nanoseconds of the agent's clock: when the bytes were read, or (for those that may start
@@ -92,6 +97,8 @@ enum Stage {
     #[default]
     Detecting = 0,
     Http1,
+    /// HTTP made way for something else (CONNECT, an upgrade), which is only of interest if it is TLS.
+    Tunnel,
     Opaque,
 }
 
@@ -106,7 +113,15 @@ impl Stream {
     ) -> Verdict {
         match self.stage {
             Stage::Detecting => self.detect(dir, bytes, now_ns, host),
-            Stage::Http1 => self.http1.feed(dir, bytes, now_ns, host),
+            Stage::Http1 => {
+                self.http1.feed(dir, bytes, now_ns, host);
+                if let Some(beyond) = self.http1.tunnel() {
+                    self.stage = Stage::Tunnel;
+                    self.detector = Detector::default();
+                    self.in_tunnel(dir, &bytes[bytes.len() - beyond..], now_ns, host);
+                }
+            }
+            Stage::Tunnel => self.in_tunnel(dir, bytes, now_ns, host),
             Stage::Opaque => {}
         }
         self.verdict()
@@ -118,7 +133,7 @@ impl Stream {
     pub fn skip(&mut self, dir: Direction, n: u64, now_ns: u64, host: &mut impl Host) -> Verdict {
         match self.stage {
             _ if n == 0 => {}
-            Stage::Detecting => self.stage = Stage::Opaque,
+            Stage::Detecting | Stage::Tunnel => self.stage = Stage::Opaque,
             Stage::Http1 => self.http1.skip(dir, n, now_ns, host),
             Stage::Opaque => {}
         }
@@ -160,7 +175,7 @@ impl Stream {
         match self.stage {
             Stage::Detecting => self.detector.is_fresh(),
             Stage::Http1 => self.http1.can_start_request(dir),
-            Stage::Opaque => false,
+            Stage::Tunnel | Stage::Opaque => false,
         }
     }
 
@@ -169,7 +184,7 @@ impl Stream {
     pub fn outgoing_tail(&self) -> http1::Tail {
         match self.stage {
             Stage::Http1 => self.http1.outgoing_tail(),
-            Stage::Detecting | Stage::Opaque => http1::Tail::Unknown,
+            Stage::Detecting | Stage::Tunnel | Stage::Opaque => http1::Tail::Unknown,
         }
     }
 
@@ -188,7 +203,7 @@ impl Stream {
             self.stage = Stage::Opaque;
         }
         match self.stage {
-            Stage::Detecting => Verdict::Undecided,
+            Stage::Detecting | Stage::Tunnel => Verdict::Undecided,
             Stage::Http1 => Verdict::Tracked,
             Stage::Opaque => Verdict::Opaque,
         }
@@ -196,7 +211,9 @@ impl Stream {
 
     fn detect(&mut self, dir: Direction, bytes: &[u8], now_ns: u64, host: &mut impl Host) {
         let before = self.detector.kept(dir);
-        self.detector.keep(dir, bytes, now_ns);
+        if self.look_for_tls(dir, bytes, now_ns, host) {
+            return;
+        }
         match self.detector.probe() {
             Probe::More => {}
             Probe::No => self.stage = Stage::Opaque,
@@ -210,6 +227,36 @@ impl Stream {
                 self.http1.feed(dir, &prefix[..before], first_ns, host);
                 self.http1.feed(dir, bytes, now_ns, host);
             }
+        }
+    }
+
+    /// Keeps the first bytes. Whether they are the beginning of TLS: with its whole hello nothing more is to be learned.
+    fn look_for_tls(
+        &mut self,
+        dir: Direction,
+        bytes: &[u8],
+        now_ns: u64,
+        host: &mut impl Host,
+    ) -> bool {
+        self.detector.keep(dir, bytes, now_ns);
+        match self.detector.hello() {
+            (dir, Hello::Yes(random)) => {
+                self.stage = Stage::Opaque;
+                if let Some(random) = random {
+                    host.tls_begins(dir, &random);
+                }
+                true
+            }
+            (_, Hello::More) => true,
+            (_, Hello::No | Hello::Silence) => false,
+        }
+    }
+
+    /// Something else than HTTP from here on: it is only followed to learn whether it is TLS.
+    fn in_tunnel(&mut self, dir: Direction, bytes: &[u8], now_ns: u64, host: &mut impl Host) {
+        let tls = self.look_for_tls(dir, bytes, now_ns, host);
+        if !tls && self.detector.hello().1 == Hello::No {
+            self.stage = Stage::Opaque;
         }
     }
 }

@@ -4,7 +4,8 @@
 //! go and why it failed. A name that resolves to several addresses is tried one after the other (`localhost` is ::1 and
 //! then 127.0.0.1); only the failure of its last address is one that the program sees.
 
-use super::{CONNECTING, Conn, Meta, classify, detach, of, table};
+use super::slot::CONNECTING;
+use super::{At, Carrier, Meta, classify, detach, of, session, table};
 use crate::context;
 use crate::export::{self, record::Ref};
 use crate::hooks::contain;
@@ -15,11 +16,7 @@ use agent_engine::exchange::{Endpoint, Fault, Field, Kind, VALUE_MAX};
 use std::sync::atomic::Ordering;
 
 /// What is remembered across the real connect.
-pub(crate) struct Attempt {
-    state: &'static State,
-    index: u32,
-    conn: &'static Conn,
-}
+pub(crate) struct Attempt(At);
 
 /// The program is about to connect `fd` to `address`.
 pub(crate) fn begin(fd: i32, address: &[u8]) -> Option<Attempt> {
@@ -34,9 +31,9 @@ pub(crate) fn begin(fd: i32, address: &[u8]) -> Option<Attempt> {
             // Connected anew: whatever the number was before, this is another stream.
             detach(state, fd, table::FRESH);
         }
-        let (index, conn) = of(state, fd, state.table.get(fd))?;
-        let mut locked = conn.lock(state, fd, index)?;
-        if !conn.hint(CONNECTING) {
+        let at = of(state, fd, state.table.get(fd))?;
+        let mut locked = at.lock()?;
+        if !at.conn.hint(CONNECTING) {
             locked.meta.connect_start_ns = clock::monotonic_ns();
             locked.meta.connect_parent = context::candidate(state, Ref::default());
         }
@@ -44,24 +41,24 @@ pub(crate) fn begin(fd: i32, address: &[u8]) -> Option<Attempt> {
         locked.meta.peer_known = locked.meta.peer != Endpoint::Unknown;
         drop(locked);
         drop(inside);
-        Some(Attempt { state, index, conn })
+        Some(Attempt(at))
     })
     .flatten()
 }
 
 /// The real connect returned `result`, errno set (and kept).
-pub(crate) fn done(fd: i32, attempt: &Attempt, result: i32) {
+pub(crate) fn done(attempt: &Attempt, result: i32) {
     let errno = errno::get();
-    let Attempt { state, index, conn } = *attempt;
+    let at = &attempt.0;
     contain(|| {
         if result == 0 {
-            conn.set_hint(CONNECTING, false);
+            at.conn.set_hint(CONNECTING, false);
             return;
         }
         match fault(errno) {
             // In progress, interrupted, or already on its way.
-            Fault::None => conn.set_hint(CONNECTING, errno != libc::EISCONN),
-            fault => report(state, fd, index, conn, fault),
+            Fault::None => at.conn.set_hint(CONNECTING, errno != libc::EISCONN),
+            fault => report(at, fault),
         }
     });
     errno::set(errno);
@@ -76,26 +73,27 @@ pub(crate) fn outcome(fd: i32, word: u32, error: i32) {
         if !conn.hint(CONNECTING) {
             return None;
         }
+        let at = At::new(state, Carrier::Socket(fd), index, conn);
         match fault(error) {
             Fault::None => conn.set_hint(CONNECTING, error == libc::EINPROGRESS),
-            fault => report(state, fd, index, conn, fault),
+            fault => report(&at, fault),
         }
         Some(())
     });
 }
 
-fn report(state: &'static State, fd: i32, index: u32, conn: &'static Conn, fault: Fault) {
-    conn.set_hint(CONNECTING, false);
+fn report(at: &At, fault: Fault) {
+    at.conn.set_hint(CONNECTING, false);
     if let Some(inside) = thread::current().enter()
-        && let Some(mut locked) = conn.lock(state, fd, index)
+        && let Some(mut locked) = at.lock()
     {
-        failed(state, &mut locked.meta, fault);
+        failed(at.state, &mut locked.meta, fault);
         drop(locked);
         drop(inside);
     }
 }
 
-/// Makes the span of a connect that failed.
+/// Makes the span of a connect that failed, or of the TLS handshake after it.
 pub(crate) fn failed(state: &'static State, meta: &mut Meta, fault: Fault) {
     if !matches!(meta.peer, Endpoint::V4 { .. } | Endpoint::V6 { .. })
         || !settings::enabled(Kind::Client)
@@ -104,7 +102,7 @@ pub(crate) fn failed(state: &'static State, meta: &mut Meta, fault: Fault) {
         return;
     }
     let name = state.names.find(&meta.peer);
-    if name.as_ref().is_some_and(|n| n.more) {
+    if meta.tls.is_none() && name.as_ref().is_some_and(|n| n.more) {
         return;
     }
     let Some(index) = state.records.take() else {
@@ -120,10 +118,21 @@ pub(crate) fn failed(state: &'static State, meta: &mut Meta, fault: Fault) {
     exchange.connect_failed = true;
     exchange.fault = fault;
     exchange.peer = meta.peer;
+    exchange.tls = meta.tls.is_some();
     exchange.end_ns = clock::monotonic_ns();
-    exchange.start_ns = meta.connect_start_ns.clamp(1, exchange.end_ns);
-    if let (Some(name), Endpoint::V4 { port, .. } | Endpoint::V6 { port, .. }) = (name, meta.peer) {
+    exchange.start_ns = match meta.connect_start_ns {
+        0 => exchange.end_ns,
+        start => start.min(exchange.end_ns),
+    };
+    if let Some(id) = meta.tls {
+        session::name_host(id, exchange);
+    }
+    if let (Some(name), None) = (&name, exchange.text(Field::Host)) {
         exchange.set(Field::Host, name.text(), VALUE_MAX);
+    }
+    if let Endpoint::V4 { port, .. } | Endpoint::V6 { port, .. } = meta.peer
+        && exchange.text(Field::Host).is_some()
+    {
         let mut digits = [0; 6];
         exchange.append(Field::Host, port_suffix(port, &mut digits), VALUE_MAX);
     }

@@ -80,6 +80,15 @@ pub(crate) enum Wire<'a> {
     Pieces(&'a [iovec]),
 }
 
+/// What the real call can take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Several buffers.
+    Any,
+    /// One buffer: more than fits the scratch buffer goes in several calls.
+    Flat,
+}
+
 /// A stretch of what the program passed to one call.
 #[derive(Clone, Copy)]
 pub(crate) struct Stretch<'a> {
@@ -128,6 +137,22 @@ impl<'a> Stretch<'a> {
         }
         Self {
             to: self.to.min(position),
+            ..self
+        }
+    }
+
+    /// The part of it that one buffer of `room` bytes takes with the edit done; where not even the insert fits any more, the
+    /// part before it. Without an edit in it the program's own buffer serves, and all of it goes.
+    fn first_buffer(self, edit: &Edit, insert: &[u8], room: usize) -> Self {
+        if insert.is_empty() || edit.at > self.len() {
+            return self;
+        }
+        let most = match room.checked_sub(edit.at + insert.len()) {
+            Some(left) => edit.at + edit.skip + left,
+            None => edit.at,
+        };
+        Self {
+            to: self.to.min(self.from + most),
             ..self
         }
     }
@@ -194,6 +219,7 @@ pub(crate) unsafe fn write(
     record: &Record,
     mut edit: Edit,
     program: Stretch<'_>,
+    form: Form,
     mut send: impl FnMut(Wire<'_>) -> isize,
     mut noted: impl FnMut(Edit, usize),
 ) -> isize {
@@ -202,7 +228,7 @@ pub(crate) unsafe fn write(
         let (headers, scratch) = unsafe { (record.headers(), record.scratch()) };
         let insert = &headers[edit.from..edit.to];
         // SAFETY: forwarded to the caller.
-        let spliced = contain(|| unsafe { splice(program, &edit, insert, scratch) });
+        let spliced = contain(|| unsafe { splice(program, form, &edit, insert, scratch) });
         let sent = match spliced {
             Some(Spliced::Flat(len)) => send(Wire::Flat(&scratch[..len])),
             Some(Spliced::Pieces(count)) => {
@@ -249,9 +275,21 @@ pub(crate) fn fits(program: &[iovec], scratch: usize) -> bool {
 const SPARE: usize = 3;
 
 /// Lays out the bytes to write: one copy when it fits, so that the call stays the one the program made, else pieces.
-unsafe fn splice(program: Stretch<'_>, edit: &Edit, insert: &[u8], scratch: &mut [u8]) -> Spliced {
+unsafe fn splice(
+    program: Stretch<'_>,
+    form: Form,
+    edit: &Edit,
+    insert: &[u8],
+    scratch: &mut [u8],
+) -> Spliced {
+    let program = match form {
+        Form::Any => program,
+        Form::Flat => program.first_buffer(edit, insert, scratch.len()),
+    };
     // An edit that begins beyond this write (a short first write) leaves it as it is.
-    let insert = if edit.at > program.len() { &[] } else { insert };
+    let beyond =
+        edit.at > program.len() || form == Form::Flat && edit.at + insert.len() > scratch.len();
+    let insert = if beyond { &[] } else { insert };
     let small = program
         .len()
         .saturating_sub(edit.skip)
@@ -363,9 +401,24 @@ mod tests {
         }
     }
 
-    /// A program that writes `bytes` (cut into `cuts` pieces) until all are out, through a socket that takes `room`
-    /// bytes a call and refuses every second one.
+    /// A program that writes `bytes` (cut into `cuts` pieces) until all are out, through a socket or (in one piece) a TLS
+    /// session that takes `room` bytes a call and refuses every second one.
     fn run(bytes: &[u8], cuts: usize, room: usize, edit: Edit, insert: &[u8]) -> Vec<u8> {
+        let any = run_in(Form::Any, bytes, cuts, room, edit, insert);
+        if cuts == 1 {
+            assert_eq!(run_in(Form::Flat, bytes, cuts, room, edit, insert), any);
+        }
+        any
+    }
+
+    fn run_in(
+        form: Form,
+        bytes: &[u8],
+        cuts: usize,
+        room: usize,
+        edit: Edit,
+        insert: &[u8],
+    ) -> Vec<u8> {
         let record = record(insert);
         let (mut out, mut sent, mut edit, mut calls) = (Vec::new(), 0, edit, 0);
         while sent < bytes.len() {
@@ -386,7 +439,11 @@ mod tests {
                     record,
                     edit,
                     Stretch::whole(&program),
+                    form,
                     |wire| {
+                        if let (Form::Flat, Wire::Pieces(pieces)) = (form, &wire) {
+                            assert_eq!(pieces.len(), 1, "a TLS library takes one buffer");
+                        }
                         calls += 1;
                         if calls % 2 == 0 {
                             return -1;
@@ -469,6 +526,14 @@ mod tests {
         };
         let mut expected = program.clone();
         expected.splice(17..17, insert.iter().copied());
+        for late in [17, SCRATCH - 10, SCRATCH, SCRATCH + 1] {
+            let edit = Edit { at: late, ..edit };
+            let mut expected = program.clone();
+            expected.splice(late..late, insert.iter().copied());
+            for room in [usize::MAX, 4000] {
+                assert_eq!(run(&program, 1, room, edit, insert), expected, "{late}");
+            }
+        }
         for cuts in [1, 3, 500] {
             assert_eq!(run(&program, cuts, usize::MAX, edit, insert), expected);
             assert_eq!(run(&program, cuts, 4000, edit, insert), expected);

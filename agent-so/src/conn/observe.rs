@@ -5,93 +5,109 @@
 
 use super::edit::Stretch;
 use super::scribe::Scribe;
-use super::{CONNECTING, Conn, EDITING, Inner, SERVER, bury, connect, detach, of, table};
+use super::slot::{At, CONNECTING, EDITING, Fate, Inner, SERVER};
+use super::{connect, of, session, table};
 use crate::context;
 use crate::hooks::contain;
-use crate::sys::process::{self, State};
+use crate::sys::process;
 use crate::sys::{clock, errno, thread};
 use agent_engine::exchange::{Fault, Kind};
 use agent_engine::protocol::{Direction, Ended, Verdict};
 use libc::iovec;
-use std::sync::atomic::Ordering;
 
 /// A read returned `result` (as the real call gave it, errno set) into `buffers`.
 pub(crate) fn received(fd: i32, word: u32, result: isize, buffers: &[iovec]) {
-    let room = buffers.iter().any(|b| b.iov_len > 0);
-    if result == 0 && !room {
+    if result == 0 && !buffers.iter().any(|b| b.iov_len > 0) {
         return;
     }
-    with_conn(fd, word, result, |state, index, conn| {
-        let Some(mut locked) = conn.lock(state, fd, index) else {
-            return give_up(state, fd, index, conn);
-        };
-        let now = clock::monotonic_ns();
-        let inner = &mut *locked;
-        let verdict = match fate(result) {
-            Fate::Nothing => return,
-            Fate::Bytes(count) => {
-                let bytes = Stretch {
-                    pieces: buffers,
-                    from: 0,
-                    to: count,
-                };
-                feed(state, inner, fd, Direction::In, bytes, now)
-            }
-            Fate::Closed => ended(state, inner, fd, Direction::In, Ended::Eof, now),
-            Fate::Failed(fault) => {
-                if conn.hint(CONNECTING) {
-                    connect::failed(state, &mut inner.meta, fault);
-                    conn.set_hint(CONNECTING, false);
-                }
-                ended(state, inner, fd, Direction::In, Ended::Failed(fault), now)
-            }
-        };
-        if inner.stream.role() == Some(Kind::Server) {
-            conn.set_hint(SERVER, true);
-            context::server::read(state, inner);
+    with_socket(fd, word, result, |at| took(at, result, buffers));
+}
+
+/// The program read from a TLS session: `result` bytes into `buffer`, 0 at the end of the stream, or -1 (the session
+/// knows why).
+pub(crate) fn received_on(call: &session::Call, result: isize, buffer: iovec) {
+    with_session(call, |at| took(at, result, &[buffer]));
+}
+
+fn took(at: &At, result: isize, buffers: &[iovec]) {
+    let fate = at.fate(result);
+    if matches!(fate, Fate::Nothing) {
+        return;
+    }
+    let Some(mut locked) = at.lock() else {
+        return at.give_up();
+    };
+    let now = clock::monotonic_ns();
+    let inner = &mut *locked;
+    let verdict = match fate {
+        Fate::Nothing => return,
+        Fate::Bytes(count) => {
+            let bytes = Stretch {
+                pieces: buffers,
+                from: 0,
+                to: count,
+            };
+            feed(at, inner, Direction::In, bytes, now)
         }
-        drop(locked);
-        settle(state, fd, index, conn, verdict);
-    });
+        Fate::Closed => ended(at, inner, Direction::In, Ended::Eof, now),
+        Fate::Failed(fault) => failed(at, inner, Direction::In, fault, now),
+    };
+    if inner.stream.role() == Some(Kind::Server) {
+        at.conn.set_hint(SERVER, true);
+        context::server::read(at.state, inner);
+    }
+    drop(locked);
+    at.settle(verdict);
 }
 
 /// `count` bytes passed from or to the socket without being visible (sendfile, splice, MSG_TRUNC).
 pub(crate) fn passed_unseen(fd: i32, word: u32, direction: Direction, result: isize) {
-    if result <= 0 {
-        return;
+    if result > 0 {
+        with_socket(fd, word, result, |at| skipped(at, direction, result as u64));
     }
-    with_conn(fd, word, result, |state, index, conn| {
-        let Some(mut locked) = conn.lock(state, fd, index) else {
-            return give_up(state, fd, index, conn);
-        };
-        let inner = &mut *locked;
-        let mut scribe = Scribe::new(state, &mut inner.meta, fd);
-        let now = clock::monotonic_ns();
-        let verdict = inner
-            .stream
-            .skip(direction, result as u64, now, &mut scribe);
-        drop(locked);
-        settle(state, fd, index, conn, verdict);
-    });
+}
+
+/// `count` bytes passed on a TLS session without being visible (`SSL_sendfile`).
+pub(crate) fn passed_unseen_on(call: &session::Call, direction: Direction, count: u64) {
+    with_session(call, |at| skipped(at, direction, count));
+}
+
+fn skipped(at: &At, direction: Direction, count: u64) {
+    let Some(mut locked) = at.lock() else {
+        return at.give_up();
+    };
+    let inner = &mut *locked;
+    let mut scribe = Scribe::new(at.state, &mut inner.meta, at.fd());
+    let now = clock::monotonic_ns();
+    let verdict = inner.stream.skip(direction, count, now, &mut scribe);
+    drop(locked);
+    at.settle(verdict);
 }
 
 /// The program shut down its sending side.
 pub(crate) fn shut_down(fd: i32, word: u32) {
-    with_conn(fd, word, 1, |state, index, conn| {
-        let Some(mut locked) = conn.lock(state, fd, index) else {
-            return;
-        };
-        let now = clock::monotonic_ns();
-        let verdict = ended(state, &mut locked, fd, Direction::Out, Ended::Eof, now);
-        drop(locked);
-        settle(state, fd, index, conn, verdict);
-    });
+    with_socket(fd, word, 1, sending_ended);
+}
+
+/// The program said goodbye on a TLS session.
+pub(crate) fn shut_down_on(call: &session::Call) {
+    with_session(call, sending_ended);
+}
+
+fn sending_ended(at: &At) {
+    let Some(mut locked) = at.lock() else {
+        return;
+    };
+    let now = clock::monotonic_ns();
+    let verdict = ended(at, &mut locked, Direction::Out, Ended::Eof, now);
+    drop(locked);
+    at.settle(verdict);
 }
 
 /// A write returned `result`; nothing was rewritten.
 pub(crate) fn wrote(fd: i32, word: u32, result: isize, program: &[iovec]) {
-    if let Some((state, index, conn)) = contain(|| find(fd, word)).flatten() {
-        sent(state, fd, index, conn, result, Stretch::whole(program), 0);
+    if let Some(at) = contain(|| find(fd, word)).flatten() {
+        sent(&at, result, Stretch::whole(program), 0);
     }
 }
 
@@ -111,25 +127,18 @@ fn hints(word: u32, bit: u32) -> bool {
         .is_some_and(|conn| conn.hint(bit))
 }
 
-pub(super) fn sent(
-    state: &'static State,
-    fd: i32,
-    index: u32,
-    conn: &'static Conn,
-    result: isize,
-    program: Stretch<'_>,
-    before: u64,
-) {
-    let failing = match fate(result) {
-        Fate::Nothing | Fate::Closed => return,
-        Fate::Bytes(_) => None,
-        Fate::Failed(fault) => Some(fault),
-    };
+/// The program's call, or the real one in its place, wrote `result` bytes of `program`, or failed. `before` is the time of
+/// the call, 0 for now. Keeps errno.
+pub(super) fn sent(at: &At, result: isize, program: Stretch<'_>, before: u64) {
+    let fate = at.fate(result);
+    if matches!(fate, Fate::Nothing | Fate::Closed) {
+        return;
+    }
     let errno = errno::get();
     contain(|| {
         let inside = thread::current().enter()?;
-        let Some(mut locked) = conn.lock(state, fd, index) else {
-            give_up(state, fd, index, conn);
+        let Some(mut locked) = at.lock() else {
+            at.give_up();
             return None;
         };
         let inner = &mut *locked;
@@ -138,25 +147,19 @@ pub(super) fn sent(
         } else {
             before
         };
-        let verdict = match failing {
-            None => {
+        let verdict = match fate {
+            Fate::Failed(fault) => failed(at, inner, Direction::Out, fault, now),
+            _ => {
                 let went = Stretch {
                     to: program.from + result as usize,
                     ..program
                 };
-                context::server::written(state, inner);
-                feed_sent(state, inner, fd, went, now)
-            }
-            Some(fault) => {
-                if conn.hint(CONNECTING) {
-                    connect::failed(state, &mut inner.meta, fault);
-                    conn.set_hint(CONNECTING, false);
-                }
-                ended(state, inner, fd, Direction::Out, Ended::Failed(fault), now)
+                context::server::written(at.state, inner);
+                feed_sent(at, inner, went, now)
             }
         };
         drop(locked);
-        settle(state, fd, index, conn, verdict);
+        at.settle(verdict);
         drop(inside);
         Some(())
     });
@@ -164,34 +167,22 @@ pub(super) fn sent(
 }
 
 /// Feeds what was sent, except for the head that the stream was fed before the call.
-pub(super) fn feed_sent(
-    state: &'static State,
-    inner: &mut Inner,
-    fd: i32,
-    went: Stretch<'_>,
-    now: u64,
-) -> Verdict {
+pub(super) fn feed_sent(at: &At, inner: &mut Inner, went: Stretch<'_>, now: u64) -> Verdict {
     let known = inner.meta.fed_ahead.min(went.len());
     inner.meta.fed_ahead -= known;
     let new = Stretch {
         from: went.from + known,
         ..went
     };
-    feed(state, inner, fd, Direction::Out, new, now)
+    feed(at, inner, Direction::Out, new, now)
 }
 
-fn feed(
-    state: &'static State,
-    inner: &mut Inner,
-    fd: i32,
-    direction: Direction,
-    bytes: Stretch<'_>,
-    now: u64,
-) -> Verdict {
-    let mut scribe = Scribe::new(state, &mut inner.meta, fd);
+fn feed(at: &At, inner: &mut Inner, direction: Direction, bytes: Stretch<'_>, now: u64) -> Verdict {
+    session::bind(at, inner);
+    let mut scribe = Scribe::new(at.state, &mut inner.meta, at.fd());
     let mut verdict = Verdict::Undecided;
-    // SAFETY: the kernel has just read or written these bytes, so they are there; the program must not change them
-    // while its own call is under way.
+    // SAFETY: the kernel or the library has just read or written these bytes, so they are there; the program must not
+    // change them while its own call is under way.
     unsafe {
         bytes.each(|bytes| {
             verdict = inner.stream.feed(direction, bytes, now, &mut scribe);
@@ -204,89 +195,51 @@ fn feed(
     }
 }
 
-fn ended(
-    state: &'static State,
-    inner: &mut Inner,
-    fd: i32,
-    direction: Direction,
-    how: Ended,
-    now: u64,
-) -> Verdict {
-    let mut scribe = Scribe::new(state, &mut inner.meta, fd);
+fn ended(at: &At, inner: &mut Inner, direction: Direction, how: Ended, now: u64) -> Verdict {
+    let mut scribe = Scribe::new(at.state, &mut inner.meta, at.fd());
     inner.stream.ended(direction, how, now, &mut scribe)
 }
 
-/// After a call: a stream from which nothing more is to be learned costs nothing from here on; one that was
-/// another's is looked at afresh.
-pub(super) fn settle(
-    state: &'static State,
-    fd: i32,
-    index: u32,
-    conn: &'static Conn,
-    verdict: Verdict,
-) {
-    if verdict != Verdict::Opaque || conn.hint(EDITING) {
-        return;
+fn failed(at: &At, inner: &mut Inner, direction: Direction, fault: Fault, now: u64) -> Verdict {
+    if at.conn.hint(CONNECTING) {
+        connect::failed(at.state, &mut inner.meta, fault);
+        at.conn.set_hint(CONNECTING, false);
     }
-    let stale = conn
-        .lock(state, fd, index)
-        .is_some_and(|locked| locked.meta.stale);
-    if stale {
-        detach(state, fd, table::UNKNOWN);
-    } else {
-        bury(state, fd, index, conn);
-    }
-}
-
-/// The lock could not be had: bytes were missed, so the stream cannot be followed any more.
-fn give_up(state: &'static State, fd: i32, index: u32, conn: &'static Conn) {
-    state.counters.contended.fetch_add(1, Ordering::Relaxed);
-    bury(state, fd, index, conn);
-}
-
-enum Fate {
-    /// Try again later, or no news.
-    Nothing,
-    Bytes(usize),
-    Closed,
-    Failed(Fault),
-}
-
-fn fate(result: isize) -> Fate {
-    match result {
-        1.. => Fate::Bytes(result as usize),
-        0 => Fate::Closed,
-        _ => match connect::fault(errno::get()) {
-            Fault::None => Fate::Nothing,
-            fault => Fate::Failed(fault),
-        },
-    }
+    ended(at, inner, direction, Ended::Failed(fault), now)
 }
 
 /// Runs `f` on the connection of `fd`, if it is followed, the agent is on, and this thread is not inside it. Nothing
 /// happens for a result that is no news (EAGAIN and the like). Keeps errno; contains panics.
-fn with_conn(
-    fd: i32,
-    word: u32,
-    result: isize,
-    f: impl FnOnce(&'static State, u32, &'static Conn),
-) {
+fn with_socket(fd: i32, word: u32, result: isize, f: impl FnOnce(&At)) {
     let errno = errno::get();
     if result < 0 && connect::fault(errno) == Fault::None {
         return;
     }
     contain(|| {
-        if let Some((state, index, conn)) = find(fd, word)
+        if let Some(at) = find(fd, word)
             && let Some(inside) = thread::current().enter()
         {
-            f(state, index, conn);
+            f(&at);
             drop(inside);
         }
     });
     errno::set(errno);
 }
 
-pub(super) fn find(fd: i32, word: u32) -> Option<(&'static State, u32, &'static Conn)> {
+/// As [`with_socket`], for a call on a session.
+fn with_session(call: &session::Call, f: impl FnOnce(&At)) {
+    let errno = errno::get();
+    contain(|| {
+        if let Some(inside) = thread::current().enter() {
+            f(&call.0);
+            drop(inside);
+        }
+    });
+    errno::set(errno);
+}
+
+/// The connection of `fd`, if it is followed and the agent is on.
+pub(super) fn find(fd: i32, word: u32) -> Option<At> {
     if thread::current().has(thread::AGENT) {
         return None;
     }
@@ -300,5 +253,5 @@ pub(super) fn find(fd: i32, word: u32) -> Option<(&'static State, u32, &'static 
     let errno = errno::get();
     let found = of(state, fd, word);
     errno::set(errno);
-    found.map(|(index, conn)| (state, index, conn))
+    found
 }

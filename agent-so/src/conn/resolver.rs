@@ -2,9 +2,9 @@
 //!
 //! A ring of fixed entries, each guarded by a sequence number: a reader that meets a writer looks elsewhere.
 
+use crate::sys::seqlock::Seq;
 use agent_engine::exchange::Endpoint;
-use std::cell::UnsafeCell;
-use std::sync::atomic::{AtomicU32, Ordering, fence};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Answers remembered.
 const ENTRIES: usize = 64;
@@ -15,14 +15,7 @@ const NAME: usize = 255;
 #[repr(C)]
 pub(crate) struct Names {
     next: AtomicU32,
-    entries: [Entry; ENTRIES],
-}
-
-#[repr(C)]
-struct Entry {
-    /// Odd while it is written.
-    sequence: AtomicU32,
-    answer: UnsafeCell<Answer>,
+    answers: [Seq<Answer>; ENTRIES],
 }
 
 /// A name that resolved to the address asked for.
@@ -34,9 +27,6 @@ pub(crate) struct Answer {
     /// Whether the answer had further, other addresses after this one.
     pub(crate) more: bool,
 }
-
-// SAFETY: entries are copied out and the copy is only used when the sequence number shows that no writer was there.
-unsafe impl Sync for Entry {}
 
 impl Answer {
     /// The name.
@@ -55,16 +45,6 @@ impl Names {
             return;
         }
         let at = self.next.fetch_add(1, Ordering::Relaxed) as usize % ENTRIES;
-        let entry = &self.entries[at];
-        let sequence = entry.sequence.load(Ordering::Relaxed);
-        let taken = sequence.is_multiple_of(2)
-            && entry
-                .sequence
-                .compare_exchange(sequence, sequence + 1, Ordering::Acquire, Ordering::Relaxed)
-                .is_ok();
-        if !taken {
-            return;
-        }
         let mut answer = Answer {
             address,
             len: name.len() as u8,
@@ -72,43 +52,16 @@ impl Names {
             more,
         };
         answer.name[..name.len()].copy_from_slice(name);
-        // SAFETY: the odd sequence number makes this the only writer; volatile, because readers may look meanwhile.
-        unsafe { entry.answer.get().write_volatile(answer) };
-        entry
-            .sequence
-            .store(sequence.wrapping_add(2), Ordering::Release);
+        self.answers[at].write(answer);
     }
 
     /// The latest name for the address of `endpoint`.
     pub(crate) fn find(&self, endpoint: &Endpoint) -> Option<Answer> {
         let wanted = key(endpoint)?;
         let newest = self.next.load(Ordering::Relaxed) as usize;
-        for back in 1..=ENTRIES {
-            let entry = &self.entries[newest.wrapping_sub(back) % ENTRIES];
-            let before = entry.sequence.load(Ordering::Acquire);
-            if before == 0 || before % 2 == 1 {
-                continue;
-            }
-            // SAFETY: readable memory of plain bytes (the bool is only ever 0 or 1 when the sequence is even and
-            // unchanged, which is checked before the copy is used).
-            let answer = unsafe {
-                entry
-                    .answer
-                    .get()
-                    .cast::<std::mem::MaybeUninit<Answer>>()
-                    .read_volatile()
-            };
-            fence(Ordering::Acquire);
-            if entry.sequence.load(Ordering::Relaxed) != before {
-                continue;
-            }
-            // SAFETY: written whole by `remember`, as the unchanged even sequence number shows.
-            let answer = unsafe { answer.assume_init() };
-            if answer.address == wanted {
-                return Some(answer);
-            }
-        }
-        None
+        (1..=ENTRIES)
+            .filter_map(|back| self.answers[newest.wrapping_sub(back) % ENTRIES].read())
+            .find(|answer| answer.address == wanted)
     }
 }
 

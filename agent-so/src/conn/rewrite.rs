@@ -4,10 +4,11 @@
 //! context decided, and an edit set up (`conn::edit`); the real call is then made with the edited bytes, and what it
 //! reports is mapped back to the program's own.
 
-use super::edit::{self, Edit, Stretch, Wire};
-use super::observe::{feed_sent, find, sent, settle};
+use super::edit::{self, Edit, Form, Stretch, Wire};
+use super::observe::{feed_sent, find, sent};
 use super::scribe::Scribe;
-use super::{Conn, EDITING, Inner, Locked, SERVER, connect};
+use super::session::{self, Call};
+use super::slot::{At, EDITING, Inner, Locked, SERVER};
 use crate::context;
 use crate::export;
 use crate::export::record::{Record, SCRATCH};
@@ -20,6 +21,7 @@ use agent_engine::protocol::Direction;
 use agent_engine::protocol::http1::Tail;
 use agent_engine::protocol::http1::scan::{HeadScan, Scan};
 use libc::iovec;
+use std::sync::atomic::Ordering;
 
 /// Most bytes of an outgoing head that are looked at for its end.
 const HEAD_LIMIT: usize = 64 * 1024;
@@ -33,26 +35,132 @@ pub(crate) unsafe fn write(
     fd: i32,
     word: u32,
     program: &[iovec],
-    mut send: impl FnMut(Wire<'_>) -> isize,
+    send: impl FnMut(Wire<'_>) -> isize,
     plain: impl FnOnce() -> isize,
 ) -> isize {
-    let whole = Stretch::whole(program);
-    let before = contain(|| {
-        let (state, index, conn) = find(fd, word)?;
-        if conn.hint(SERVER) {
-            return Some((state, index, conn, None, 0));
-        }
-        let plan = prepare(state, fd, index, conn, whole);
-        Some((state, index, conn, plan, clock::monotonic_ns()))
-    })
-    .flatten();
-    let Some((state, index, conn, plan, before)) = before else {
+    let Some(at) = contain(|| find(fd, word)).flatten() else {
         return plain();
     };
+    let program = Stretch::whole(program);
+    // SAFETY: forwarded to the caller.
+    let written = unsafe { write_at(&at, program, Form::Any, send, plain) };
+    if written.last >= 0 || written.through > 0 {
+        written.through as isize
+    } else {
+        written.last
+    }
+}
+
+/// Writes `buffer` to a TLS session by `send`, which makes the real call on one buffer and returns the bytes taken or -1;
+/// splices as [`write`] does. `partial`: the program expects that a call takes only some of its bytes.
+///
+/// The library's rule is that a call that failed for now is repeated with the same bytes. Towards the library it is kept:
+/// what was spliced stays in the record until it is through. Where one call of the program's became several and a later one
+/// failed, the program repeats the whole, and what is through already is left out.
+///
+/// # Safety
+/// `buffer` is what the program passed to a write on the session's object, and `send` makes such a call.
+pub(crate) unsafe fn write_on(
+    call: &Call,
+    buffer: iovec,
+    partial: bool,
+    send: impl Fn(Wire<'_>) -> isize,
+) -> isize {
+    let at = &call.0;
+    let pieces = [buffer];
+    let whole = Stretch::whole(&pieces);
+    let accepted = at.conn.session.accepted();
+    let mut from = accepted.swap(0, Ordering::Relaxed).min(whole.to);
+    loop {
+        let rest = Stretch { from, ..whole };
+        let plain = || {
+            let mut bytes = &[][..];
+            // SAFETY: one piece of the program's own bytes, handed on to the call that it made.
+            unsafe { rest.each(|part| bytes = part) };
+            send(Wire::Flat(bytes))
+        };
+        // SAFETY: forwarded to the caller.
+        let written = unsafe { write_at(at, rest, Form::Flat, &send, plain) };
+        from += written.through;
+        if written.last < 0 {
+            if from > 0 && partial {
+                return from as isize;
+            }
+            accepted.store(from, Ordering::Relaxed);
+            return written.last;
+        }
+        if from == whole.to || partial || written.through == 0 {
+            return from as isize;
+        }
+    }
+}
+
+/// The program repeated a write without giving its bytes again, which the library has kept (GnuTLS), and `wire` of these went
+/// out. Returns how many of the program's these are.
+pub(crate) fn repeated_on(call: &Call, wire: usize) -> usize {
+    let at = &call.0;
+    let errno = errno::get();
+    let through = contain(|| {
+        let inside = thread::current().enter()?;
+        let mut locked = at.lock_patiently()?;
+        let inner = &mut *locked;
+        let was = inner.meta.edit;
+        let mut edit = was;
+        let through = if was.pending() {
+            edit.advance(wire)
+        } else {
+            wire
+        };
+        if !edit.pending() {
+            hold(at.state, edit, was);
+        }
+        inner.meta.edit = edit;
+        inner.meta.head_hash = 0;
+        at.conn.set_hint(EDITING, edit.pending());
+        let known = inner.meta.fed_ahead.min(through);
+        inner.meta.fed_ahead -= known;
+        let unseen = (through - known) as u64;
+        let now = clock::monotonic_ns();
+        let mut scribe = Scribe::new(at.state, &mut inner.meta, at.fd());
+        let verdict = inner.stream.skip(Direction::Out, unseen, now, &mut scribe);
+        drop(locked);
+        at.settle(verdict);
+        drop(inside);
+        Some(through)
+    });
+    errno::set(errno);
+    through.flatten().unwrap_or(wire)
+}
+
+/// What became of a stretch of the program's bytes.
+struct Written {
+    /// How many of them went out.
+    through: usize,
+    /// What the last real call returned, in bytes of the program's.
+    last: isize,
+}
+
+unsafe fn write_at(
+    at: &At,
+    whole: Stretch<'_>,
+    form: Form,
+    mut send: impl FnMut(Wire<'_>) -> isize,
+    plain: impl FnOnce() -> isize,
+) -> Written {
+    let before = clock::monotonic_ns();
+    let plan = if at.conn.hint(SERVER) {
+        None
+    } else {
+        contain(|| prepare(at, whole)).flatten()
+    };
     let Some(mut plan) = plan else {
-        let result = plain();
-        sent(state, fd, index, conn, result, whole, before);
-        return result;
+        let last = plain();
+        let before = if at.conn.hint(SERVER) { 0 } else { before };
+        sent(at, last, whole, before);
+        return Written {
+            through: last.max(0) as usize,
+            last,
+        };
     };
     // One turn for each request that is whole in this write, as if the program had written them one by one.
     loop {
@@ -62,18 +170,18 @@ pub(crate) unsafe fn write(
                 to: part.from + through,
                 ..part
             };
-            contain(|| note_edit(state, fd, index, conn, now, went, before));
+            contain(|| note_edit(at, now, went, before));
         };
         // SAFETY: the program's memory as it passed it; `prepare` pinned the record, and programs do not write to one
         // stream from two threads at once in the middle of a request head.
-        let result = unsafe { edit::write(plan.record, plan.edit, part, &mut send, noted) };
+        let result = unsafe { edit::write(plan.record, plan.edit, part, form, &mut send, noted) };
         if result < 0 {
             let errno = errno::get();
-            if connect::fault(errno) == Fault::None && plan.edit.pending() {
-                contain(|| keep_edit(state, fd, index, conn, plan.edit));
+            if at.fault() == Fault::None && plan.edit.pending() {
+                contain(|| keep_edit(at, plan.edit));
                 errno::set(errno);
             } else {
-                sent(state, fd, index, conn, result, part, before);
+                sent(at, result, part, before);
             }
         }
         let errno = errno::get();
@@ -82,7 +190,7 @@ pub(crate) unsafe fn write(
                 from: part.to,
                 ..whole
             };
-            let next = contain(|| prepare(state, fd, index, conn, rest)).flatten();
+            let next = contain(|| prepare(at, rest)).flatten();
             // Nothing more begins here that could be whole: the rest goes as it is.
             Some(next.unwrap_or_else(|| plan.without_edit(rest)))
         } else {
@@ -91,18 +199,16 @@ pub(crate) unsafe fn write(
         match next {
             Some(next) => {
                 if next.index != plan.index {
-                    export::unpin(state, plan.index, plan.record);
+                    export::unpin(at.state, plan.index, plan.record);
                 }
                 plan = next;
             }
             None => {
-                export::unpin(state, plan.index, plan.record);
+                export::unpin(at.state, plan.index, plan.record);
                 errno::set(errno);
-                let earlier = part.from as isize;
-                return if result >= 0 || earlier > 0 {
-                    earlier + result.max(0)
-                } else {
-                    result
+                return Written {
+                    through: part.from - whole.from + result.max(0) as usize,
+                    last: result,
                 };
             }
         }
@@ -133,20 +239,16 @@ impl<'a> Plan<'a> {
 /// Before a write: does a request begin, whose head is whole and may be given a context? Then the stream is fed that
 /// head at once (a response may be read by another thread before this write has returned) and the edit is set up.
 /// Also gives the rest of an edit that a short write left over. The edit's record is pinned.
-fn prepare<'a>(
-    state: &'static State,
-    fd: i32,
-    index: u32,
-    conn: &'static Conn,
-    program: Stretch<'a>,
-) -> Option<Plan<'a>> {
-    if conn.hint(EDITING) {
-        let locked = conn.lock_patiently(state, fd, index)?;
-        return rest_of_edit(state, locked, conn, program);
+fn prepare<'a>(at: &At, program: Stretch<'a>) -> Option<Plan<'a>> {
+    let state = at.state;
+    if at.conn.hint(EDITING) {
+        let locked = at.lock_patiently()?;
+        return rest_of_edit(at, locked, program);
     }
     let _inside = thread::current().enter()?;
-    let mut locked = conn.lock(state, fd, index)?;
+    let mut locked = at.lock()?;
     let inner = &mut *locked;
+    session::bind(at, inner);
     if inner.meta.fed_ahead > 0 {
         return None;
     }
@@ -159,7 +261,7 @@ fn prepare<'a>(
         ..program
     };
     let before = clock::monotonic_ns();
-    let mut scribe = Scribe::new(state, &mut inner.meta, fd);
+    let mut scribe = Scribe::new(state, &mut inner.meta, at.fd());
     // SAFETY: `scan` found these bytes readable a moment ago.
     unsafe {
         head.each(|bytes| {
@@ -199,12 +301,8 @@ fn prepare<'a>(
 
 /// The plan for a write that goes on with an edit: after a short write, or after one that could not write anything. In
 /// the latter case the program is free to write something else, and then nothing of the edit may reach the wire.
-fn rest_of_edit<'a>(
-    state: &'static State,
-    mut locked: Locked<'_>,
-    conn: &'static Conn,
-    program: Stretch<'a>,
-) -> Option<Plan<'a>> {
+fn rest_of_edit<'a>(at: &At, mut locked: Locked<'_>, program: Stretch<'a>) -> Option<Plan<'a>> {
+    let (state, conn) = (at.state, at.conn);
     let meta = &mut locked.meta;
     if meta.head_hash != 0 {
         let head = Stretch {
@@ -322,48 +420,34 @@ fn look(program: Stretch<'_>, mut see: impl FnMut(&[u8]) -> bool) {
     unsafe { program.each(&mut page_by_page) };
 }
 
-fn note_edit(
-    state: &'static State,
-    fd: i32,
-    index: u32,
-    conn: &'static Conn,
-    edit: Edit,
-    went: Stretch<'_>,
-    before: u64,
-) -> Option<()> {
+fn note_edit(at: &At, edit: Edit, went: Stretch<'_>, before: u64) -> Option<()> {
     let inside = thread::current().enter();
-    let mut locked = conn.lock_patiently(state, fd, index)?;
+    let mut locked = at.lock_patiently()?;
     let inner = &mut *locked;
     if edit.pending() != inner.meta.edit.pending() {
-        hold(state, edit, inner.meta.edit);
+        hold(at.state, edit, inner.meta.edit);
     }
     inner.meta.edit = edit;
-    conn.set_hint(EDITING, edit.pending());
+    at.conn.set_hint(EDITING, edit.pending());
     if !went.is_empty() {
         // From here on the program cannot take its words back.
         inner.meta.head_hash = 0;
     }
-    let verdict = feed_sent(state, inner, fd, went, before);
+    let verdict = feed_sent(at, inner, went, before);
     drop(locked);
-    settle(state, fd, index, conn, verdict);
+    at.settle(verdict);
     drop(inside);
     Some(())
 }
 
 /// A write that could not write anything (EAGAIN) will be tried again, and the edit with it.
-fn keep_edit(
-    state: &'static State,
-    fd: i32,
-    index: u32,
-    conn: &'static Conn,
-    edit: Edit,
-) -> Option<()> {
+fn keep_edit(at: &At, edit: Edit) -> Option<()> {
     let inside = thread::current().enter();
-    let mut locked = conn.lock_patiently(state, fd, index)?;
+    let mut locked = at.lock_patiently()?;
     if !locked.meta.edit.pending() {
-        hold(state, edit, Edit::default());
+        hold(at.state, edit, Edit::default());
         locked.meta.edit = edit;
-        conn.set_hint(EDITING, true);
+        at.conn.set_hint(EDITING, true);
     }
     drop(locked);
     drop(inside);

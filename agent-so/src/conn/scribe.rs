@@ -1,12 +1,13 @@
 //! The engine's surroundings inside the agent: where exchanges are kept and what happens when one begins or ends.
 
-use super::{Meta, classify};
+use super::hello::Hello;
+use super::{Meta, classify, session};
 use crate::context;
 use crate::export::{self, record::Record};
 use crate::settings;
 use crate::sys::process::State;
-use agent_engine::exchange::{Exchange, Kind};
-use agent_engine::protocol::{ExchangeId, Host};
+use agent_engine::exchange::{Endpoint, Exchange, Field, Kind};
+use agent_engine::protocol::{Direction, ExchangeId, Host};
 use std::sync::atomic::Ordering;
 
 /// [`Host`] over the record slab, for one call on one connection.
@@ -19,7 +20,8 @@ pub(crate) struct Scribe<'a> {
 }
 
 impl<'a> Scribe<'a> {
-    /// For the connection whose lock is held. `fd` -1: unknown.
+    /// For the connection whose lock is held. `fd` -1: there is none to
+    /// ask.
     pub(crate) fn new(state: &'static State, meta: &'a mut Meta, fd: i32) -> Self {
         Self {
             state,
@@ -33,6 +35,13 @@ impl<'a> Scribe<'a> {
     fn forget(&mut self, index: u32) {
         if self.begun == Some(index) {
             self.begun = None;
+        }
+    }
+
+    fn ask_for_peer(&mut self) {
+        if !self.meta.peer_known && self.fd >= 0 {
+            self.meta.peer = classify::peer_of(self.fd);
+            self.meta.peer_known = true;
         }
     }
 
@@ -61,14 +70,12 @@ impl Host for Scribe<'_> {
         };
         let record = self.state.records.get(index)?;
         record.begin(std::ptr::from_ref(&*self.meta) as usize);
-        if !self.meta.peer_known && self.fd >= 0 {
-            self.meta.peer = classify::peer_of(self.fd);
-            self.meta.peer_known = true;
-        }
+        self.ask_for_peer();
         // SAFETY: the record was just taken and belongs to this connection, whose lock is held.
         let exchange = unsafe { record.exchange() };
         exchange.kind = kind;
         exchange.peer = self.meta.peer;
+        exchange.tls = self.meta.tls.is_some();
         Some(ExchangeId(index + 1))
     }
 
@@ -87,6 +94,12 @@ impl Host for Scribe<'_> {
         };
         // SAFETY: as in `exchange`.
         let exchange = unsafe { record.exchange() };
+        if let Some(id) = self.meta.tls
+            && exchange.kind == Kind::Client
+            && exchange.text(Field::Host).is_none()
+        {
+            session::name_host(id, exchange);
+        }
         match exchange.kind {
             Kind::Server => context::server::begin(self.state, index, record, exchange, self.meta),
             Kind::Client => context::client::begin(self.state, record, exchange, self.meta),
@@ -99,6 +112,12 @@ impl Host for Scribe<'_> {
             return;
         };
         self.forget(index);
+        // SAFETY: as in `exchange`.
+        let exchange = unsafe { record.exchange() };
+        if exchange.peer == Endpoint::Unknown {
+            // A TLS session may have begun its first request before its socket was known.
+            exchange.peer = self.meta.peer;
+        }
         context::end(self.state, record);
         export::submit(self.state, index, record);
     }
@@ -114,5 +133,14 @@ impl Host for Scribe<'_> {
 
     fn captured_header(&self, kind: Kind, response: bool, name: &[u8]) -> Option<u8> {
         settings::captured_header(kind, response, name)
+    }
+
+    fn tls_begins(&mut self, dir: Direction, random: &[u8; 32]) {
+        self.ask_for_peer();
+        let mut hello = Hello::new(*random, dir);
+        hello.peer = self.meta.peer;
+        hello.connect_parent = self.meta.connect_parent;
+        hello.connect_start_ns = self.meta.connect_start_ns;
+        self.state.hellos.remember(hello);
     }
 }

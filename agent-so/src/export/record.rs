@@ -17,8 +17,8 @@ pub(crate) const TRACESTATE: usize = 1024;
 pub(crate) const BAGGAGE: usize = agent_engine::exchange::BAGGAGE_MAX;
 /// Context header lines of one request, bytes.
 pub(crate) const HEADERS: usize = 70 + TRACESTATE + BAGGAGE + 64;
-/// Room for a copy of an outgoing head with its new header, or for a rewritten iovec array.
-pub(crate) const SCRATCH: usize = 8 * 1024;
+/// Room for a copy of an outgoing head with its new header (the size of a TLS record), or for a rewritten iovec array.
+pub(crate) const SCRATCH: usize = 16 * 1024;
 
 /// Names a record in one of its uses: generation << 32 | index + 1. 0 names none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

@@ -61,7 +61,7 @@ pub(crate) unsafe extern "C" fn connect(
     // SAFETY: the program's own call.
     let result = unsafe { real::connect(fd, address, len) };
     if let Some(attempt) = attempt {
-        attempts::done(fd, &attempt, result);
+        attempts::done(&attempt, result);
     }
     result
 }

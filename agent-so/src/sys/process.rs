@@ -4,7 +4,9 @@ use super::slab::Slab;
 use super::thread::{self, VFORK};
 use super::{heap, raw, region};
 use crate::conn::Conn;
+use crate::conn::hello::Hellos;
 use crate::conn::resolver::Names;
+use crate::conn::session::Sessions;
 use crate::conn::table::Table;
 use crate::context::Correlation;
 use crate::export::Queue;
@@ -32,6 +34,10 @@ pub(crate) struct State {
     pub(crate) correlation: Correlation,
     /// Host names of addresses.
     pub(crate) names: Names,
+    /// TLS connections that sockets saw begin.
+    pub(crate) hellos: Hellos,
+    /// Sessions of TLS libraries.
+    pub(crate) sessions: Sessions,
     /// Way to the exporter.
     pub(crate) queue: Queue,
     /// What was dropped and why.

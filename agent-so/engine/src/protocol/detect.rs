@@ -1,9 +1,10 @@
 //! Which protocol is it? Decided from the first bytes of both directions, never from one alone.
 
+use super::tls::{self, Hello};
 use super::{Direction, Probe, http1};
 
 /// First bytes kept of each direction: as many as the neediest protocol wants to see.
-const PREFIX_MAX: usize = http1::PREFIX_MAX;
+const PREFIX_MAX: usize = tls::PREFIX_MAX;
 /// Bytes of both directions together after which an undecided connection is given up. One direction may be known not to
 /// carry requests long before the other says its first word.
 const BUDGET: u32 = 4096;
@@ -16,7 +17,7 @@ pub(super) struct Detector {
     seen: u32,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Side {
     /// When the first byte passed; empty lines before a message do not count.
     first_ns: u64,
@@ -24,9 +25,24 @@ struct Side {
     len: u8,
 }
 
+impl Default for Side {
+    fn default() -> Self {
+        Self {
+            first_ns: 0,
+            prefix: [0; PREFIX_MAX],
+            len: 0,
+        }
+    }
+}
+
 impl Side {
     fn prefix(&self) -> &[u8] {
         &self.prefix[..usize::from(self.len)]
+    }
+
+    fn first(&self, most: usize) -> &[u8] {
+        let prefix = self.prefix();
+        &prefix[..prefix.len().min(most)]
     }
 }
 
@@ -59,9 +75,25 @@ impl Detector {
     /// Asks the protocols. A new one is one more line here: `No` needs all of them, the first `Yes` wins.
     pub(super) fn probe(&self) -> Probe {
         let [incoming, outgoing] = &self.sides;
-        match http1::probe(incoming.prefix(), outgoing.prefix()) {
+        match http1::probe(
+            incoming.first(http1::PREFIX_MAX),
+            outgoing.first(http1::PREFIX_MAX),
+        ) {
             Probe::More if self.seen > BUDGET => Probe::No,
             probe => probe,
+        }
+    }
+
+    /// What is known of TLS on this connection, and the direction in which its hello went.
+    pub(super) fn hello(&self) -> (Direction, Hello) {
+        let [incoming, outgoing] = self.sides.each_ref().map(|side| tls::hello(side.prefix()));
+        match (incoming, outgoing) {
+            (Hello::Yes(_), _) => (Direction::In, incoming),
+            (_, Hello::Yes(_)) => (Direction::Out, outgoing),
+            (Hello::No, Hello::No) => (Direction::In, Hello::No),
+            _ if self.seen > BUDGET => (Direction::In, Hello::No),
+            (Hello::More, _) | (_, Hello::More) => (Direction::In, Hello::More),
+            _ => (Direction::In, Hello::Silence),
         }
     }
 

@@ -95,6 +95,10 @@ pub(super) struct Machine {
     role: Kind,
     /// Nothing more is to be learned, and no exchange is open.
     over: bool,
+    /// It is over because the connection now belongs to another protocol.
+    tunnel: bool,
+    /// Bytes of the last call on the responses' side that came after the end.
+    beyond: usize,
     /// A message said that the connection ends after this exchange (RFC 9112 section 9.6).
     closing: bool,
     /// The first failure on the way to the server: the response may come all the same.
@@ -156,6 +160,11 @@ impl Machine {
 
     pub(super) fn is_over(&self) -> bool {
         self.over
+    }
+
+    /// Where it is over because of CONNECT or an upgrade: how many of the last bytes fed belong to what comes now.
+    pub(super) fn tunnel(&self) -> Option<usize> {
+        self.tunnel.then_some(self.beyond)
     }
 
     pub(super) fn feed<H: Host>(&mut self, dir: Direction, bytes: &[u8], now: u64, host: &mut H) {

@@ -242,6 +242,10 @@ impl Host for Recorder {
         };
         names.iter().position(|n| *n == name).map(|i| i as u8)
     }
+
+    fn tls_begins(&mut self, dir: Direction, random: &[u8; 32]) {
+        self.events.push(format!("tls {dir:?} {random:?}"));
+    }
 }
 
 /// No cut.
@@ -461,5 +465,68 @@ fn one_direction_alone_does_not_rule_http_out() {
 
 #[test]
 fn a_stream_is_small() {
-    assert!(size_of::<Stream>() <= 700, "{}", size_of::<Stream>());
+    assert!(size_of::<Stream>() <= 736, "{}", size_of::<Stream>());
+}
+
+/// A ClientHello whose random is the numbers from 100 on.
+fn client_hello() -> Vec<u8> {
+    let mut bytes = b"\x16\x03\x01\x00\xc8\x01\x00\x00\xc4\x03\x03".to_vec();
+    bytes.extend(100..132);
+    bytes.resize(205, 0);
+    bytes
+}
+
+fn tls_event(dir: Direction) -> String {
+    let random: Vec<u8> = (100..132).collect();
+    format!("tls {dir:?} {random:?}")
+}
+
+#[test]
+fn a_client_hello_is_told_once_and_ends_the_stream() {
+    let server_hello = || b"\x16\x03\x03\x00\x7a\x02\x00\x00\x76\x03\x03".to_vec();
+    for dir in [Direction::In, Direction::Out] {
+        let (hello, answer): (fn(_) -> _, fn(_) -> _) = match dir {
+            Direction::In => (Step::In, Step::Out),
+            Direction::Out => (Step::Out, Step::In),
+        };
+        for cut in [whole, bytewise] {
+            let mut host = Recorder::default();
+            host.run(&[hello(client_hello()), answer(server_hello())], cut);
+            assert_eq!(host.events, [tls_event(dir)]);
+            assert_eq!(host.verdict, Some(Verdict::Opaque));
+        }
+    }
+}
+
+#[test]
+fn tls_through_a_proxy_is_found_after_connect() {
+    for cut in [whole, bytewise] {
+        let mut host = Recorder::default();
+        host.run(
+            &[
+                Step::Out(b"CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\n\r\n".to_vec()),
+                Step::In(b"HTTP/1.1 200 Connection established\r\n\r\n".to_vec()),
+                Step::Out(client_hello()),
+            ],
+            cut,
+        );
+        assert_eq!(host.finished.len(), 1);
+        assert_eq!(host.events.last(), Some(&tls_event(Direction::Out)));
+        assert_eq!(host.verdict, Some(Verdict::Opaque));
+    }
+    // Anything else in there is of no interest.
+    let mut host = Recorder::default();
+    host.run(
+        &[
+            Step::Out(
+                b"GET /chat HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n".to_vec(),
+            ),
+            Step::In(b"HTTP/1.1 101 Switching Protocols\r\n\r\n".to_vec()),
+            Step::In(b"\x81\x05hello".to_vec()),
+            Step::Out(b"\x81\x85\x01\x02\x03\x04abcde".to_vec()),
+        ],
+        whole,
+    );
+    assert_eq!(host.events.len(), 2, "{:?}", host.events);
+    assert_eq!(host.verdict, Some(Verdict::Opaque));
 }

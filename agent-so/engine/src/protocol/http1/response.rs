@@ -54,6 +54,7 @@ impl Machine {
             };
             rest = &rest[used..];
         }
+        self.beyond = rest.len();
     }
 
     /// False when it cannot be told where the unseen bytes lead.
@@ -193,6 +194,7 @@ impl Machine {
             // From here on the connection belongs to another protocol (RFC 9110 sections 7.8 and 9.3.6).
             self.response_done(now, host);
             self.conclude(Cause::Unobserved, now, host);
+            self.tunnel = true;
             return;
         }
         self.closing |= !self.response.head.is_persistent(self.response.line.minor());
