@@ -178,7 +178,7 @@ fn start(argv: &[&'static [u8]], environment: &[&'static [u8]]) {
     if let Some(file) = file {
         log::open_file(&file);
     }
-    patch::start(tls::FAMILIES);
+    patch::start(tls::wanted());
 }
 
 fn executable(room: &mut [u8]) -> &[u8] {

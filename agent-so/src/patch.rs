@@ -147,7 +147,10 @@ pub(crate) fn start(families: &'static [&'static Family]) {
         };
         watch.look(moment);
         // SAFETY: the linker's own structure.
-        if let Err(why) = unsafe { loader::follow((*debug).brk) } {
+        let followed = unsafe { loader::follow((*debug).brk) };
+        if let Err(why) = followed
+            && !watch.refused
+        {
             log::line(
                 LogLevel::Warn,
                 format_args!("libraries that are loaded later are not seen: {why}"),
@@ -241,7 +244,7 @@ impl Watch {
             }
             found |= 1 << index;
             if self.refused {
-                continue;
+                continue; // It was said once.
             }
             let done = match (moment, refusal) {
                 (Moment::Late, _) => Err("threads are running".into()),
@@ -257,6 +260,12 @@ impl Watch {
                 Ok(count) => log::line(
                     LogLevel::Debug,
                     format_args!("{family} in {name}: {count} functions replaced"),
+                ),
+                Err(why) if self.refused => log::line(
+                    LogLevel::Warn,
+                    format_args!(
+                        "{family} in {name} is not followed, nor any other library in this process: {why}"
+                    ),
                 ),
                 Err(why) => log::line(
                     LogLevel::Info,
@@ -284,9 +293,17 @@ impl Watch {
         let found = checked(family, symbols)?;
         if let Err(why) = Chosen::begin() {
             self.refused = true;
-            return Err(format!("{why}; nothing will be replaced in this process"));
+            return Err(why.into());
         }
-        let done = replace(family, &found, symbols, copy);
+        let done = prepare(family, &found, symbols, copy).and_then(|prepared| {
+            (family.begun)(copy);
+            // SAFETY: the caller's moment is safe: no other thread is in this object's code.
+            unsafe { Chosen::enable(prepared) }.map_err(|why| {
+                (family.gone)(copy);
+                self.refused = true;
+                why.into()
+            })
+        });
         Chosen::end();
         done?;
         slots[copy] = Some(*object);
@@ -332,14 +349,14 @@ fn body(function: &Function) -> Result<&'static [u8], Refusal> {
     Ok(unsafe { std::slice::from_raw_parts(function.address as *const u8, len) })
 }
 
-/// Prepares all, publishes all, then lets all go live.
-fn replace(
+/// Prepares all functions of a copy, and publishes the ways to the originals and the helpers.
+fn prepare(
     family: &Family,
     found: &[(&'static Hook, Function)],
     symbols: &impl Lookup,
     copy: usize,
-) -> Result<(), String> {
-    let mut prepared: Vec<<Chosen as Backend>::Prepared> = Vec::with_capacity(found.len());
+) -> Result<Vec<<Chosen as Backend>::Prepared>, String> {
+    let mut prepared = Vec::with_capacity(found.len());
     let mut ways = Vec::with_capacity(found.len());
     for (at, (hook, function)) in found.iter().enumerate() {
         // One function may have two names: it is replaced once, and both originals are the way to it.
@@ -365,12 +382,7 @@ fn replace(
         let address = symbols.find(&helper.name).map_or(0, |f| f.address);
         helper.addresses[copy].store(address as *mut c_void, Ordering::Release);
     }
-    (family.begun)(copy);
-    // SAFETY: the caller's moment is safe: no other thread is in this object's code.
-    unsafe { Chosen::enable(prepared) }.map_err(|why| {
-        (family.gone)(copy);
-        why.into()
-    })
+    Ok(prepared)
 }
 
 impl Name {

@@ -13,9 +13,10 @@ Examples:
   otel-run doctor ./server                  what will be seen, and why something is not
 
 Seen in this version:
-  Plain HTTP/1.x, served and sent, in programs that use libc's sockets: Python, Node.js, Java, Ruby,
-  PHP, C, C++, Rust and others. Not yet seen: TLS, HTTP/2 and gRPC, databases. Not seen at all: Go
-  (it makes its system calls itself), statically linked programs, programs built against musl.
+  HTTP/1.x, served and sent, in programs that use libc's sockets: Python, Node.js, Java, Ruby, PHP,
+  C, C++, Rust and others; over TLS where that is OpenSSL's or GnuTLS's. Not yet seen: TLS of Java
+  and rustls, HTTP/2 and gRPC, databases. Not seen at all: Go (it makes its system calls itself),
+  statically linked programs, programs built against musl.
 
 Environment:
   The flags set OpenTelemetry's own variables for the command and its children, and win over them:
@@ -76,7 +77,9 @@ pub(crate) struct Cli {
 pub(crate) enum Action {
     /// Say what will be seen of COMMAND, and what is in the way; runs nothing
     #[command(
-        after_help = "Exit status: 0 when COMMAND will be traced, 1 when something blocks that."
+        after_help = "It looks at the environment that it runs in itself: run it as COMMAND will run (same user, same\n\
+            container). A systemd unit with MemoryDenyWriteExecute=yes keeps the agent from seeing HTTPS.\n\n\
+            Exit status: 0 when COMMAND will be traced, 1 when something blocks that."
     )]
     Doctor {
         #[command(flatten)]

@@ -3,10 +3,12 @@
 mod binary;
 mod endpoint;
 mod libraries;
+mod memory;
 mod process;
 mod report;
 mod runtime;
 mod settings;
+mod tls;
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -21,6 +23,7 @@ use crate::target::refusal::Message;
 use crate::target::{self, Inspection, Role};
 use binary::Traits;
 use libraries::Library;
+use memory::Policy;
 use process::{Process, Sdk};
 use report::{Finding, Report};
 
@@ -66,7 +69,8 @@ fn examine(arguments: &[OsString], environment: &Environment) -> Report {
         program.extend(elf_findings(facts, &traits, libc));
         if inspection.refusal.is_none() && !inspection.is_otel_run() {
             let runtime = runtime::detect(path, facts.go, &traits, &libraries);
-            seen = runtime::findings(runtime, &traits, &libraries);
+            let tls = tls::find(path, &libraries);
+            seen = runtime::findings(runtime, tls::findings(runtime, &tls, Policy::here()));
         }
     }
     if let Some(refusal) = &inspection.refusal {

@@ -1,5 +1,5 @@
 //! What the process was given by its parent and the standard library changes before `main` or at `exec`: the
-//! program that is run must get it back. The only unsafe code of the command.
+//! program that is run must get it back. And what else has no safe form: the only unsafe code of the command.
 
 use std::ffi::{CStr, CString, OsStr, OsString, c_char};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -139,6 +139,26 @@ impl Strings {
     fn as_ptr(&self) -> *const *const c_char {
         self.pointers.as_ptr()
     }
+}
+
+/// Whether memory may be writable and executable at once, as patching code needs it. What forbids it here (a
+/// seccomp filter, `PR_SET_MDWE`) is inherited by a program that is started from here.
+pub(crate) fn allows_writable_code() -> bool {
+    const SIZE: usize = 4096;
+    let (all, fresh) = (
+        libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC,
+        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+    );
+    // SAFETY: a fresh mapping where the kernel finds room; nothing that exists is touched.
+    let page = unsafe { libc::mmap(std::ptr::null_mut(), SIZE, all, fresh, -1, 0) };
+    if page == libc::MAP_FAILED {
+        // Anything else, as a lack of memory, is not a rule.
+        let error = std::io::Error::last_os_error().kind();
+        return error != std::io::ErrorKind::PermissionDenied;
+    }
+    // SAFETY: the mapping just made, to which no pointer is kept.
+    unsafe { libc::munmap(page, SIZE) };
+    true
 }
 
 fn signal_mask() -> libc::sigset_t {

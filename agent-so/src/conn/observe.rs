@@ -231,7 +231,7 @@ fn with_session(call: &session::Call, f: impl FnOnce(&At)) {
     let errno = errno::get();
     contain(|| {
         if let Some(inside) = thread::current().enter() {
-            f(&call.0);
+            f(&call.at);
             drop(inside);
         }
     });

@@ -66,7 +66,7 @@ pub(crate) unsafe fn write_on(
     partial: bool,
     send: impl Fn(Wire<'_>) -> isize,
 ) -> isize {
-    let at = &call.0;
+    let at = &call.at;
     let pieces = [buffer];
     let whole = Stretch::whole(&pieces);
     let accepted = at.conn.session.accepted();
@@ -98,7 +98,7 @@ pub(crate) unsafe fn write_on(
 /// The program repeated a write without giving its bytes again, which the library has kept (GnuTLS), and `wire` of these went
 /// out. Returns how many of the program's these are.
 pub(crate) fn repeated_on(call: &Call, wire: usize) -> usize {
-    let at = &call.0;
+    let at = &call.at;
     let errno = errno::get();
     let through = contain(|| {
         let inside = thread::current().enter()?;

@@ -16,6 +16,7 @@ use crate::sys::spin::{self, SpinLock};
 use crate::sys::{errno, thread};
 use agent_engine::exchange::{Endpoint, Exchange, Fault, Field, VALUE_MAX};
 use agent_engine::protocol::Direction;
+use std::ffi::c_void;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 /// Shards of the table.
@@ -46,8 +47,10 @@ pub(crate) struct Part {
     next: AtomicU32,
     /// What the library said of the last call that failed.
     fault: AtomicU32,
-    /// Identity of the thread that is in a call on the object: a call that the library makes of itself is not seen twice.
+    /// Identity of the thread that is in a call on the object, and the buffer that it passed: the same call again is one that
+    /// the library makes of itself, and is not seen twice. Another may come from a callback of the program's.
     caller: AtomicUsize,
+    passed: AtomicUsize,
     /// Bytes of the write that the program is to repeat which the library has taken already.
     accepted: AtomicUsize,
     /// How often the socket was asked for.
@@ -153,39 +156,57 @@ fn begin(conn: &'static Conn, id: Id) {
     let part = &conn.session;
     part.fault.store(0, Ordering::Relaxed);
     part.caller.store(0, Ordering::Relaxed);
+    part.passed.store(0, Ordering::Relaxed);
     part.accepted.store(0, Ordering::Relaxed);
     part.attempts.store(0, Ordering::Relaxed);
 }
 
-/// A call of the program's on a session that is followed. While it lives, calls that the library makes on the same
-/// object pass unseen.
-pub(crate) struct Call(pub(crate) At);
+/// A call of the program's on a session that is followed.
+pub(crate) struct Call {
+    pub(crate) at: At,
+    /// Of the call around it, if a callback made it.
+    outer: (usize, usize),
+}
 
 impl Call {
     /// The library says why the call failed; [`Fault::None`] where it is to be repeated.
     pub(crate) fn failed(&self, fault: Fault) {
         let at = FAULTS.iter().position(|f| *f == fault).unwrap_or(1);
-        self.0
+        self.at
             .conn
             .session
             .fault
             .store(at as u32, Ordering::Relaxed);
     }
 
+    /// The library is about to be called with this buffer, which need not be the program's.
+    pub(crate) fn passes(&self, buffer: *const c_void) {
+        self.at
+            .conn
+            .session
+            .passed
+            .store(buffer as usize, Ordering::Relaxed);
+    }
+
     /// Whether the last call failed for good.
     pub(crate) fn has_failed(&self) -> bool {
-        self.0.conn.session.fault() != Fault::None
+        self.at.conn.session.fault() != Fault::None
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.0.conn.session.caller.store(0, Ordering::Relaxed);
+        if self.at.is_current() {
+            let part = &self.at.conn.session;
+            part.caller.store(self.outer.0, Ordering::Relaxed);
+            part.passed.store(self.outer.1, Ordering::Relaxed);
+        }
     }
 }
 
-/// The program is about to call a function on a session's object. `None`: the call is of no interest.
-pub(crate) fn enter(id: Id) -> Option<Call> {
+/// The program is about to call a function on a session's object, with this buffer (or null). `None`: the call is of no
+/// interest.
+pub(crate) fn enter(id: Id, buffer: *const c_void) -> Option<Call> {
     let errno = errno::get();
     let call = contain(|| {
         if thread::current().has(thread::AGENT) {
@@ -195,14 +216,22 @@ pub(crate) fn enter(id: Id) -> Option<Call> {
         let inside = thread::current().enter()?;
         let at = find_or_begin(state, id)?;
         drop(inside);
-        let me = thread::identity();
+        if at.conn.hint(DEAD) {
+            return None;
+        }
         let part = &at.conn.session;
-        if at.conn.hint(DEAD) || part.caller.load(Ordering::Relaxed) == me {
+        let (me, buffer) = (thread::identity(), buffer as usize);
+        let outer = (
+            part.caller.load(Ordering::Relaxed),
+            part.passed.load(Ordering::Relaxed),
+        );
+        if outer == (me, buffer) {
             return None;
         }
         part.caller.store(me, Ordering::Relaxed);
+        part.passed.store(buffer, Ordering::Relaxed);
         settings::say_warnings();
-        Some(Call(at))
+        Some(Call { at, outer })
     })
     .flatten();
     errno::set(errno);
@@ -229,6 +258,21 @@ pub(crate) fn end(object: usize) {
         Some(())
     });
     errno::set(errno);
+}
+
+/// The object is cleared; by the library itself as a handshake begins, inside a call that is under way.
+pub(crate) fn restart(object: usize) {
+    let inside_call = process::state().is_some_and(|state| {
+        let shard = state.sessions.shard(object);
+        shard.lock.acquire(spin::YIELDS).is_some_and(|_guard| {
+            shard.find(state, object).is_some_and(|(_, _, conn)| {
+                conn.session.caller.load(Ordering::Relaxed) == thread::identity()
+            })
+        })
+    });
+    if !inside_call {
+        end(object);
+    }
 }
 
 /// A copy of a library was unloaded: its objects are gone.
@@ -308,7 +352,7 @@ pub(crate) fn name_host(id: Id, exchange: &mut Exchange) {
 /// The handshake failed for good, before any request. Where the program is the client that is a span of its own, as a
 /// failed connect is.
 pub(crate) fn handshake_failed(call: &Call) {
-    let at = &call.0;
+    let at = &call.at;
     contain(|| {
         let inside = thread::current().enter()?;
         let mut locked = at.lock()?;

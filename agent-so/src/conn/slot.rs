@@ -231,12 +231,16 @@ impl At {
 
     fn lock_waiting(&self, yields: u32) -> Option<Locked<'static>> {
         let locked = self.conn.acquire(yields)?;
-        let same = self.conn.epoch.load(Ordering::Relaxed) == self.epoch
+        self.is_current().then_some(locked)
+    }
+
+    /// Whether the slot still is the connection that it was.
+    pub(super) fn is_current(&self) -> bool {
+        self.conn.epoch.load(Ordering::Relaxed) == self.epoch
             && match self.carrier {
                 Carrier::Socket(fd) => self.state.table.get(fd) == table::CONN + self.index,
-                Carrier::Session(key) => self.conn.session.is(key),
-            };
-        same.then_some(locked)
+                Carrier::Session(object) => self.conn.session.is(object),
+            }
     }
 
     /// What `result` (with errno, or what the TLS library said) means.

@@ -32,6 +32,8 @@ pub(crate) mod openssl;
 
 use crate::conn::session::Id;
 use crate::patch::{Family, Helper, Name, Originals};
+use crate::settings;
+use agent_engine::config::instrumentation::Instrumentation;
 use libc::iovec;
 use std::ffi::c_void;
 use std::sync::atomic::Ordering;
@@ -46,8 +48,16 @@ pub(crate) enum Library {
     GnuTls = 2,
 }
 
-/// What the patcher looks for.
-pub(crate) static FAMILIES: &[&Family] = &[&openssl::FAMILY, &gnutls::FAMILY];
+/// What the patcher is to look for, by the settings. Called once, in the constructor.
+pub(crate) fn wanted() -> &'static [&'static Family] {
+    let on = settings::get().config.instrumentations;
+    let all = [
+        (Instrumentation::OpenSsl, &openssl::FAMILY),
+        (Instrumentation::GnuTls, &gnutls::FAMILY),
+    ];
+    let wanted = all.iter().filter(|(which, _)| on.is_enabled(*which));
+    wanted.map(|(_, family)| *family).collect::<Vec<_>>().leak()
+}
 
 impl Library {
     /// The random of the client's first message, once there was one.
@@ -116,6 +126,12 @@ macro_rules! original {
         match function!($slot, $copy, fn($($arg),*) -> $ret) {
             Some(f) => f,
             None => return $missing,
+        }
+    };
+    ($slot:ident, $copy:expr, fn($($arg:ty),* $(,)?)) => {
+        match function!($slot, $copy, fn($($arg),*) -> ()) {
+            Some(f) => f,
+            None => return,
         }
     };
 }

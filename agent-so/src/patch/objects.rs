@@ -113,6 +113,19 @@ impl Iterator for Objects {
     }
 }
 
+/// A list head with nothing in it.
+#[cfg(test)]
+pub(super) fn empty() -> Debug {
+    Debug {
+        version: 1,
+        map: std::ptr::null(),
+        brk: 0,
+        state: CONSISTENT,
+        ldbase: 0,
+        next: std::ptr::null(),
+    }
+}
+
 /// What meeting an object says.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Meeting {

@@ -1,4 +1,4 @@
-//! What the symbols, versions and constants of a program say about how it was made.
+//! What the symbols, versions and constants of a program say about how it was made. Its TLS: see `tls`.
 
 use std::fs::File;
 use std::path::Path;
@@ -17,13 +17,9 @@ const MAX_SECTION: u64 = 128 << 20;
 /// A version of glibc's symbols.
 pub(crate) type GlibcVersion = (u32, u32);
 
-/// Exported functions that tell a runtime or a TLS library.
+/// Exported functions that tell a runtime.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Exports {
-    /// `SSL_read`: OpenSSL, or a relative, inside the file.
-    pub(crate) openssl: bool,
-    /// `gnutls_record_send`.
-    pub(crate) gnutls: bool,
     /// `napi_create_function`: Node.
     pub(crate) node: bool,
     /// `Py_BytesMain`: CPython.
@@ -47,8 +43,6 @@ pub(crate) struct Traits {
     pub(crate) exports: Exports,
     /// Rust's standard library is in it.
     pub(crate) rust: bool,
-    /// The rustls library is in it.
-    pub(crate) rustls: bool,
 }
 
 /// Examines a file; what cannot be read is not found.
@@ -57,17 +51,18 @@ pub(crate) fn examine(path: &Path) -> Traits {
         return Traits::default();
     };
     let data = ReadCache::new(file);
-    // e_ident[EI_CLASS]
-    let class = (&data)
-        .read_bytes_at(4, 1)
-        .ok()
-        .and_then(|bytes| bytes.first().copied());
-    let traits = if class == Some(elf::ELFCLASS32.0) {
+    let traits = if is_32_bit(&data) {
         traits::<elf::FileHeader32<Endianness>>(&data)
     } else {
         traits::<elf::FileHeader64<Endianness>>(&data)
     };
     traits.unwrap_or_default()
+}
+
+/// By `e_ident[EI_CLASS]`.
+pub(super) fn is_32_bit(data: &Data) -> bool {
+    let class = data.read_bytes_at(4, 1).ok().and_then(<[u8]>::first);
+    class == Some(&elf::ELFCLASS32.0)
 }
 
 fn traits<H>(data: &Data) -> object::read::Result<Traits>
@@ -85,11 +80,11 @@ where
         exports: exports::<H>(&sections, endian, data).unwrap_or_default(),
         // Source paths in panic messages: they survive `strip`.
         rust: has("/rustc/") || has("library/std/src/"),
-        rustls: has("/rustls-0."),
     })
 }
 
-fn bytes<'data, H>(
+/// The content of a section; empty when there is none, or an unreasonably large one.
+pub(super) fn bytes<'data, H>(
     sections: &SectionTable<'data, H, &'data Data>,
     endian: Endianness,
     data: &'data Data,
@@ -100,10 +95,22 @@ where
 {
     sections
         .section_by_name(endian, name)
-        .map(|(_, section)| section)
-        .filter(|section| section.sh_size(endian).into() <= MAX_SECTION)
-        .and_then(|section| section.data(endian, data).ok())
+        .map(|(_, section)| content::<H>(section, endian, data))
         .unwrap_or_default()
+}
+
+fn content<'data, H>(
+    section: &'data H::SectionHeader,
+    endian: Endianness,
+    data: &'data Data,
+) -> &'data [u8]
+where
+    H: FileHeader<Endian = Endianness>,
+{
+    if section.sh_size(endian).into() > MAX_SECTION {
+        return &[];
+    }
+    section.data(endian, data).unwrap_or_default()
 }
 
 fn exports<'data, H>(
@@ -114,27 +121,42 @@ fn exports<'data, H>(
 where
     H: FileHeader<Endian = Endianness>,
 {
-    let symbols = sections.symbols(endian, data, elf::SHT_DYNSYM)?;
-    // One read of the whole table instead of one per name: Node exports tens of thousands.
-    let names = bytes::<H>(sections, endian, data, b".dynstr");
     let mut exports = Exports::default();
-    for symbol in symbols.iter().filter(|symbol| !symbol.is_undefined(endian)) {
-        let name = usize::try_from(symbol.st_name(endian))
-            .ok()
-            .and_then(|at| names.get(at..));
-        let name = name.and_then(|rest| rest.split(|&byte| byte == 0).next());
+    for name in defined::<H>(sections, endian, data, elf::SHT_DYNSYM)? {
         match name {
-            Some(b"SSL_read") => exports.openssl = true,
-            Some(b"gnutls_record_send") => exports.gnutls = true,
-            Some(b"napi_create_function") => exports.node = true,
-            Some(b"Py_BytesMain") => exports.python = true,
-            Some(b"ruby_init") => exports.ruby = true,
-            Some(b"zend_execute") => exports.php = true,
-            Some(b"Perl_runops_standard") => exports.perl = true,
+            b"napi_create_function" => exports.node = true,
+            b"Py_BytesMain" => exports.python = true,
+            b"ruby_init" => exports.ruby = true,
+            b"zend_execute" => exports.php = true,
+            b"Perl_runops_standard" => exports.perl = true,
             _ => {}
         }
     }
     Ok(exports)
+}
+
+/// The names that a symbol table defines.
+pub(super) fn defined<'data, H>(
+    sections: &SectionTable<'data, H, &'data Data>,
+    endian: Endianness,
+    data: &'data Data,
+    table: elf::SectionType,
+) -> object::read::Result<impl Iterator<Item = &'data [u8]>>
+where
+    H: FileHeader<Endian = Endianness>,
+{
+    let symbols = sections.symbols(endian, data, table)?;
+    // One read of all names instead of one each: Node exports tens of thousands.
+    let names = sections
+        .section(symbols.string_section())
+        .map(|section| content::<H>(section, endian, data))
+        .unwrap_or_default();
+    let entries: &'data [H::Sym] = symbols.symbols();
+    Ok(entries.iter().filter_map(move |symbol| {
+        let start = usize::try_from(symbol.st_name(endian)).ok()?;
+        let name = names.get(start..)?.split(|&byte| byte == 0).next()?;
+        (!symbol.is_undefined(endian)).then_some(name)
+    }))
 }
 
 fn versions_needed<'data, H>(

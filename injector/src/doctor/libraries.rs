@@ -32,7 +32,7 @@ pub(crate) fn all(program: &Path, facts: &ElfFacts, environment: &Environment) -
             if found.len() >= MAX_LIBRARIES || !seen.insert(name.clone()) {
                 continue;
             }
-            let path = locate(name, &places, facts);
+            let path = locate(name, &origin, &places, facts);
             if let Some((path, facts)) = &path {
                 waiting.push((path.clone(), facts.clone()));
             }
@@ -46,9 +46,14 @@ pub(crate) fn all(program: &Path, facts: &ElfFacts, environment: &Environment) -
 }
 
 /// The first file of that name for the same processor.
-fn locate(name: &str, places: &[PathBuf], program: &ElfFacts) -> Option<(PathBuf, ElfFacts)> {
+fn locate(
+    name: &str,
+    origin: &Path,
+    places: &[PathBuf],
+    program: &ElfFacts,
+) -> Option<(PathBuf, ElfFacts)> {
     let candidates = if name.contains('/') {
-        vec![PathBuf::from(name)]
+        vec![expand(name, origin)]
     } else {
         places.iter().map(|place| place.join(name)).collect()
     };
@@ -58,28 +63,27 @@ fn locate(name: &str, places: &[PathBuf], program: &ElfFacts) -> Option<(PathBuf
     })
 }
 
+/// A path, with `$ORIGIN` for the directory of the file that has it.
+fn expand(path: &str, origin: &Path) -> PathBuf {
+    let origin = origin
+        .canonicalize()
+        .unwrap_or_else(|_| origin.to_path_buf());
+    let directory = origin.parent().unwrap_or(Path::new("/")).to_string_lossy();
+    let path = path.replace("${ORIGIN}", &directory);
+    PathBuf::from(path.replace("$ORIGIN", &directory))
+}
+
 fn places(
     origin: &Path,
     asking: &ElfFacts,
     program: &ElfFacts,
     environment: &Environment,
 ) -> Vec<PathBuf> {
-    let directory = origin
-        .canonicalize()
-        .unwrap_or_else(|_| origin.to_path_buf());
-    let directory = directory
-        .parent()
-        .unwrap_or(Path::new("/"))
-        .to_string_lossy()
-        .into_owned();
-    let expand = |place: &String| {
-        PathBuf::from(
-            place
-                .replace("${ORIGIN}", &directory)
-                .replace("$ORIGIN", &directory),
-        )
-    };
-    let mut places: Vec<PathBuf> = asking.runpath.iter().map(expand).collect();
+    let mut places: Vec<PathBuf> = asking
+        .runpath
+        .iter()
+        .map(|place| expand(place, origin))
+        .collect();
     let configured = environment.text("LD_LIBRARY_PATH").unwrap_or_default();
     places.extend(
         configured
@@ -132,5 +136,28 @@ mod tests {
         let libraries = all(&own, &facts, &Environment::default());
         assert_eq!(libraries.len(), 2);
         assert!(libraries.iter().all(|library| library.path.is_none()));
+    }
+
+    #[test]
+    fn a_library_beside_the_file_that_asks_for_it() {
+        let own = std::env::current_exe().unwrap();
+        let prefix = tempfile::tempdir().unwrap();
+        let beside = prefix.path().canonicalize().unwrap().join("beside.so");
+        std::fs::copy(&own, &beside).unwrap();
+        std::fs::create_dir(prefix.path().join("bin")).unwrap();
+        let mut facts = elf::read(&own).unwrap();
+        for (program, needed) in [
+            ("program", "$ORIGIN/beside.so"),
+            ("bin/program", "${ORIGIN}/../beside.so"),
+            ("program", "beside.so"),
+        ] {
+            let origin = prefix.path().join(program);
+            std::fs::copy(&own, &origin).unwrap();
+            facts.needed = vec![needed.to_owned()];
+            facts.runpath = vec!["$ORIGIN".to_owned()];
+            let libraries = all(&origin, &facts, &Environment::default());
+            let found = libraries[0].path.as_ref().unwrap();
+            assert_eq!(found.canonicalize().unwrap(), beside, "{needed}");
+        }
     }
 }

@@ -54,19 +54,6 @@ const NAMES: [(&str, Runtime); 19] = [
     ("xargs", Runtime::Shell),
 ];
 
-/// How TLS is done, as far as the file tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Tls {
-    /// By a shared library that can be interposed.
-    Library(String),
-    /// By OpenSSL inside the executable, with its functions exported.
-    Inside,
-    /// By code without a function that could be watched.
-    Invisible(&'static str),
-    /// None was found.
-    None,
-}
-
 /// Tells the runtime: by what the file exports and asks for, else by its name.
 pub(crate) fn detect(program: &Path, go: bool, traits: &Traits, libraries: &[Library]) -> Runtime {
     let name = program.file_name().unwrap_or_default().to_string_lossy();
@@ -101,8 +88,8 @@ pub(crate) fn detect(program: &Path, go: bool, traits: &Traits, libraries: &[Lib
     }
 }
 
-/// What will be seen, and what not.
-pub(crate) fn findings(runtime: Runtime, traits: &Traits, libraries: &[Library]) -> Vec<Finding> {
+/// What will be seen, and what not; `tls` is what is said of HTTPS.
+pub(crate) fn findings(runtime: Runtime, tls: Vec<Finding>) -> Vec<Finding> {
     let mut findings = vec![kind(runtime)];
     if runtime == Runtime::Shell {
         return findings;
@@ -117,7 +104,7 @@ pub(crate) fn findings(runtime: Runtime, traits: &Traits, libraries: &[Library])
     findings.push(Finding::good(
         "plain HTTP/1.x over libc's sockets: requests that it serves and sends are seen",
     ));
-    findings.push(tls(runtime, traits, libraries));
+    findings.extend(tls);
     findings.push(Finding::attention(
         "HTTP/2, gRPC and databases: not seen by this version",
         "their bytes pass through untouched",
@@ -152,57 +139,6 @@ fn kind(runtime: Runtime) -> Finding {
     Finding::good(format!("runtime: {name}"))
 }
 
-fn tls(runtime: Runtime, traits: &Traits, libraries: &[Library]) -> Finding {
-    match tls_of(runtime, traits, libraries) {
-        Tls::Library(library) => Finding::attention(
-            format!("HTTPS: encrypted by {library}; not seen by this version"),
-            "the library can be watched; a later version will",
-        ),
-        Tls::Inside => Finding::attention(
-            "HTTPS: encrypted by the OpenSSL inside the executable; not seen by this version",
-            "its functions are exported, so that a later version can watch them",
-        ),
-        Tls::Invisible(what) => Finding::attention(
-            format!("HTTPS: encrypted by {what}; not visible from outside"),
-            "use plain HTTP behind a proxy that ends TLS, or the language's own OpenTelemetry agent",
-        ),
-        Tls::None => Finding::good("no TLS library is linked; HTTPS, if any, is not seen"),
-    }
-}
-
-fn tls_of(runtime: Runtime, traits: &Traits, libraries: &[Library]) -> Tls {
-    // These load their TLS at run time, where headers cannot tell it.
-    let at_run_time = match runtime {
-        Runtime::Python => Some("libssl (through the _ssl module)"),
-        Runtime::Ruby => Some("libssl (through openssl.so)"),
-        Runtime::Perl => Some("libssl (through Net::SSLeay)"),
-        _ => None,
-    };
-    let starts = [
-        "libssl.so",
-        "libssl-",
-        "libgnutls.so",
-        "libnss3.so",
-        "libmbedtls.so",
-        "libwolfssl.so",
-    ];
-    let linked = libraries
-        .iter()
-        .find(|library| starts.iter().any(|start| library.name.starts_with(start)))
-        .map(|library| library.name.clone());
-    match (runtime, at_run_time, linked) {
-        (Runtime::Java, ..) => Tls::Invisible("Java itself (JSSE)"),
-        (_, Some(library), _) => Tls::Library(library.to_owned()),
-        (_, None, Some(library)) => Tls::Library(library),
-        _ if traits.exports.openssl || traits.exports.gnutls => Tls::Inside,
-        _ if traits.rustls => Tls::Invisible("rustls"),
-        (Runtime::Node, ..) => {
-            Tls::Invisible("Node's own OpenSSL, which this build does not export")
-        }
-        _ => Tls::None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::binary::Exports;
@@ -221,14 +157,12 @@ mod tests {
         let node = Traits {
             exports: Exports {
                 node: true,
-                openssl: true,
                 ..Exports::default()
             },
             ..plain
         };
         let rust = Traits {
             rust: true,
-            rustls: true,
             ..plain
         };
         let table: [(&str, bool, Traits, &[Library], Runtime); 10] = [
@@ -265,66 +199,10 @@ mod tests {
     }
 
     #[test]
-    fn tls_reach() {
-        let plain = Traits::default();
-        let inside = Traits {
-            exports: Exports {
-                openssl: true,
-                ..Exports::default()
-            },
-            ..plain
-        };
-        let rustls = Traits {
-            rust: true,
-            rustls: true,
-            ..plain
-        };
-        let ssl = [library("libc.so.6"), library("libssl.so.3")];
-        let table: [(Runtime, Traits, &[Library], Tls); 8] = [
-            (
-                Runtime::Python,
-                plain,
-                &[],
-                Tls::Library("libssl (through the _ssl module)".to_owned()),
-            ),
-            (Runtime::Node, inside, &[], Tls::Inside),
-            (
-                Runtime::Node,
-                plain,
-                &ssl,
-                Tls::Library("libssl.so.3".to_owned()),
-            ),
-            (
-                Runtime::Java,
-                plain,
-                &ssl,
-                Tls::Invisible("Java itself (JSSE)"),
-            ),
-            (
-                Runtime::Native,
-                plain,
-                &ssl,
-                Tls::Library("libssl.so.3".to_owned()),
-            ),
-            (
-                Runtime::Native,
-                plain,
-                &[library("libgnutls.so.30")],
-                Tls::Library("libgnutls.so.30".to_owned()),
-            ),
-            (Runtime::Rust, rustls, &[], Tls::Invisible("rustls")),
-            (Runtime::Native, plain, &[], Tls::None),
-        ];
-        for (runtime, traits, libraries, expected) in table {
-            assert_eq!(tls_of(runtime, &traits, libraries), expected, "{runtime:?}");
-        }
-    }
-
-    #[test]
     fn this_version_is_told_honestly() {
         use super::super::report::Level;
         let texts = |runtime, level| -> String {
-            findings(runtime, &Traits::default(), &[])
+            findings(runtime, Vec::new())
                 .iter()
                 .map(Finding::parts)
                 .filter(|(found, _)| *found == level)

@@ -108,3 +108,42 @@ pub(crate) fn await_line(path: &Path) -> String {
         }
     }
 }
+
+/// Starts a command through another program that is given it as arguments.
+pub(crate) trait Through {
+    fn through(&mut self, launcher: &Path, argument: &str) -> &mut Self;
+}
+
+impl Through for Command {
+    fn through(&mut self, launcher: &Path, argument: &str) -> &mut Self {
+        let mut outer = Command::new(launcher);
+        outer
+            .arg(argument)
+            .arg(self.get_program())
+            .args(self.get_args())
+            .env_clear();
+        for (name, value) in self.get_envs() {
+            outer.env(name, value.unwrap_or_default());
+        }
+        outer.stdin(std::process::Stdio::inherit());
+        *self = outer;
+        self
+    }
+}
+
+/// Environment variables.
+pub(crate) type Pairs<'a> = &'a [(&'a str, &'a str)];
+
+/// What doctor says of a command with these variables, without a collector to be looked for.
+pub(crate) fn doctor(lab: &Lab, vars: Pairs, command: &[&str]) -> (i32, String) {
+    let (status, stdout, stderr) = finish(
+        lab.otel_run()
+            .env("OTEL_TRACES_EXPORTER", "console")
+            .envs(vars.iter().copied())
+            .arg("doctor")
+            .args(command),
+    );
+    assert_eq!(stderr, "");
+    assert!(lab.loaded().is_empty(), "doctor runs nothing");
+    (status, stdout)
+}

@@ -13,17 +13,24 @@ pub enum Instrumentation {
     HttpServer,
     /// HTTP requests sent.
     HttpClient,
+    /// What passes through OpenSSL, LibreSSL and BoringSSL.
+    OpenSsl,
+    /// What passes through GnuTLS.
+    GnuTls,
 }
 
 /// A row per [`Instrumentation`], in their order: its own name and the aliases.
 struct Row {
     name: &'static str,
+    /// It makes no spans, but lets others see: the common default does not concern it.
+    carrier: bool,
     aliases: &'static [&'static str],
 }
 
-const ROWS: [Row; 2] = [
+const ROWS: [Row; 4] = [
     Row {
         name: "HTTP_SERVER",
+        carrier: false,
         aliases: &[
             "HTTP",
             "AIOHTTP_SERVER",
@@ -80,6 +87,7 @@ const ROWS: [Row; 2] = [
     },
     Row {
         name: "HTTP_CLIENT",
+        carrier: false,
         aliases: &[
             "HTTP",
             "AIOHTTP_CLIENT",
@@ -116,6 +124,16 @@ const ROWS: [Row; 2] = [
             "WGET",
         ],
     },
+    Row {
+        name: "OPENSSL",
+        carrier: true,
+        aliases: &["BORINGSSL", "LIBRESSL", "TLS"],
+    },
+    Row {
+        name: "GNUTLS",
+        carrier: true,
+        aliases: &["TLS"],
+    },
 ];
 
 /// Which instrumentations are on.
@@ -128,9 +146,9 @@ impl Instrumentations {
         self.0[which as usize]
     }
 
-    /// Whether all are off: then there is nothing to do in this process.
+    /// Whether all that makes spans is off: then there is nothing to do in this process.
     pub fn none_enabled(self) -> bool {
-        self.0.iter().all(|on| !on)
+        self.0.iter().zip(&ROWS).all(|(on, row)| !on || row.carrier)
     }
 }
 
@@ -195,7 +213,7 @@ pub(super) fn from_env(env: &Env) -> Instrumentations {
             );
         }
     }
-    Instrumentations(told.map(|told| match told {
+    Instrumentations(std::array::from_fn(|row| match told[row] {
         Told { own: Some(own), .. } => own,
         Told {
             any_alias_off: true,
@@ -204,7 +222,7 @@ pub(super) fn from_env(env: &Env) -> Instrumentations {
         Told {
             any_alias_on: true, ..
         } => true,
-        _ => default,
+        _ => default || ROWS[row].carrier,
     }))
 }
 
@@ -261,6 +279,30 @@ mod tests {
         ];
         for (text, server, client, levels) in rows {
             assert_eq!(read(text), (server, client, levels.to_vec()), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_common_default_leaves_tls_on() {
+        let rows = [
+            ("", true, true),
+            ("COMMON_DEFAULT=false", true, true),
+            ("TLS=false", false, false),
+            ("TLS=false GNUTLS=true", false, true),
+            ("OPENSSL=false", false, true),
+            ("BORINGSSL=false", false, true),
+        ];
+        for (text, openssl, gnutls) in rows {
+            let vars: Vec<(String, &str)> = text
+                .split_whitespace()
+                .map(|pair| pair.split_once('=').unwrap())
+                .map(|(n, v)| (format!("OTEL_INSTRUMENTATION_{n}_ENABLED"), v))
+                .collect();
+            let on = from_env(&Env::new(
+                vars.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())),
+            ));
+            assert_eq!(on.is_enabled(Instrumentation::OpenSsl), openssl, "{text}");
+            assert_eq!(on.is_enabled(Instrumentation::GnuTls), gnutls, "{text}");
         }
     }
 

@@ -133,7 +133,7 @@ macro_rules! reads {
                 $($extra: $ty,)*
             ) -> ssize_t {
                 let real = original!($slot, COPY, fn(Session, *mut c_void, size_t, $($ty),*) -> ssize_t, else -1);
-                let call = session::enter(id::<COPY>(session));
+                let call = session::enter(id::<COPY>(session), buffer);
                 // SAFETY: the program's own call.
                 let result = unsafe { real(session, buffer, len, $($extra),*) };
                 if let Some(call) = call
@@ -161,7 +161,7 @@ unsafe extern "C" fn recv_packet<const COPY: usize>(
     packet: *mut *mut c_void,
 ) -> ssize_t {
     let real = original!(RECV_PACKET, COPY, fn(Session, *mut *mut c_void) -> ssize_t, else -1);
-    let call = session::enter(id::<COPY>(session));
+    let call = session::enter(id::<COPY>(session), std::ptr::null());
     // SAFETY: the program's own call.
     let result = unsafe { real(session, packet) };
     let Some(call) = call else { return result };
@@ -186,13 +186,14 @@ unsafe extern "C" fn recv_packet<const COPY: usize>(
 }
 
 /// Writes `buffer` by `real`, which takes an address and a length and returns the library's result.
+#[inline(never)]
 unsafe fn written(
     id: Id,
     buffer: *const c_void,
     len: usize,
-    real: impl Fn(*const c_void, usize) -> ssize_t,
+    real: &dyn Fn(*const c_void, usize) -> ssize_t,
 ) -> ssize_t {
-    let Some(call) = session::enter(id) else {
+    let Some(call) = session::enter(id, buffer) else {
         return real(buffer, len);
     };
     if len == 0 {
@@ -211,6 +212,7 @@ unsafe fn written(
             Wire::Pieces([first, ..]) => *first,
             Wire::Pieces([]) => piece(buffer, 0),
         };
+        call.passes(piece.iov_base);
         let result = real(piece.iov_base, piece.iov_len);
         last.set(result);
         match result {
@@ -232,7 +234,7 @@ unsafe extern "C" fn send<const COPY: usize>(
     // SAFETY: the program's session; its buffer or one of ours.
     let call = |buffer, len| unsafe { real(session, buffer, len) };
     // SAFETY: the program's own call.
-    unsafe { written(id::<COPY>(session), buffer, len, call) }
+    unsafe { written(id::<COPY>(session), buffer, len, &call) }
 }
 
 unsafe extern "C" fn send2<const COPY: usize>(
@@ -246,12 +248,12 @@ unsafe extern "C" fn send2<const COPY: usize>(
     // SAFETY: as for `send`.
     let call = |buffer, len| unsafe { real(session, buffer, len, pad, flags) };
     // SAFETY: the program's own call.
-    unsafe { written(id::<COPY>(session), buffer, len, call) }
+    unsafe { written(id::<COPY>(session), buffer, len, &call) }
 }
 
 unsafe extern "C" fn handshake<const COPY: usize>(session: Session) -> c_int {
     let real = original!(HANDSHAKE, COPY, fn(Session) -> c_int, else -1);
-    let call = session::enter(id::<COPY>(session));
+    let call = session::enter(id::<COPY>(session), std::ptr::null());
     // SAFETY: the program's own call.
     let result = unsafe { real(session) };
     if let Some(call) = call
@@ -265,7 +267,7 @@ unsafe extern "C" fn handshake<const COPY: usize>(session: Session) -> c_int {
 
 unsafe extern "C" fn bye<const COPY: usize>(session: Session, how: c_uint) -> c_int {
     let real = original!(BYE, COPY, fn(Session, c_uint) -> c_int, else -1);
-    let call = session::enter(id::<COPY>(session));
+    let call = session::enter(id::<COPY>(session), std::ptr::null());
     // SAFETY: the program's own call.
     let result = unsafe { real(session, how) };
     if let Some(call) = call
@@ -277,7 +279,7 @@ unsafe extern "C" fn bye<const COPY: usize>(session: Session, how: c_uint) -> c_
 }
 
 unsafe extern "C" fn deinit<const COPY: usize>(session: Session) {
-    let real = original!(DEINIT, COPY, fn(Session) -> (), else ());
+    let real = original!(DEINIT, COPY, fn(Session));
     if !session.is_null() {
         session::end(session as usize);
     }

@@ -192,7 +192,7 @@ fn failure(call: &Call, copy: usize, ssl: Ssl, result: c_int, doing: Doing) -> i
 
 unsafe extern "C" fn read<const COPY: usize>(ssl: Ssl, buffer: *mut c_void, len: c_int) -> c_int {
     let real = original!(READ, COPY, fn(Ssl, *mut c_void, c_int) -> c_int, else -1);
-    let call = session::enter(id::<COPY>(ssl));
+    let call = session::enter(id::<COPY>(ssl), buffer);
     // SAFETY: the program's own call.
     let result = unsafe { real(ssl, buffer, len) };
     if let Some(call) = call
@@ -214,7 +214,7 @@ unsafe extern "C" fn read_ex<const COPY: usize>(
     got: *mut size_t,
 ) -> c_int {
     let real = original!(READ_EX, COPY, fn(Ssl, *mut c_void, size_t, *mut size_t) -> c_int, else 0);
-    let call = session::enter(id::<COPY>(ssl));
+    let call = session::enter(id::<COPY>(ssl), buffer);
     // SAFETY: the program's own call.
     let result = unsafe { real(ssl, buffer, len, got) };
     if let Some(call) = call
@@ -239,7 +239,7 @@ unsafe extern "C" fn read_early<const COPY: usize>(
 ) -> c_int {
     let real =
         original!(READ_EARLY, COPY, fn(Ssl, *mut c_void, size_t, *mut size_t) -> c_int, else 0);
-    let call = session::enter(id::<COPY>(ssl));
+    let call = session::enter(id::<COPY>(ssl), buffer);
     // SAFETY: the program's own call.
     let result = unsafe { real(ssl, buffer, len, got) };
     if let Some(call) = call
@@ -256,13 +256,14 @@ unsafe extern "C" fn read_early<const COPY: usize>(
 
 /// Writes `buffer` by `real`, which takes an address and a length and returns the library's result and how many bytes it
 /// took. Returns what the program is to see of both.
+#[inline(never)]
 unsafe fn written(
     id: Id,
     buffer: *const c_void,
     len: usize,
-    real: impl Fn(*const c_void, usize) -> (c_int, usize),
+    real: &dyn Fn(*const c_void, usize) -> (c_int, usize),
 ) -> (c_int, usize) {
-    let call = (len > 0).then(|| session::enter(id)).flatten();
+    let call = (len > 0).then(|| session::enter(id, buffer)).flatten();
     let Some(call) = call else {
         return real(buffer, len);
     };
@@ -274,6 +275,7 @@ unsafe fn written(
             Wire::Pieces([first, ..]) => *first,
             Wire::Pieces([]) => piece(buffer, 0),
         };
+        call.passes(piece.iov_base);
         let (result, count) = real(piece.iov_base, piece.iov_len);
         last.set(result);
         if result > 0 {
@@ -282,7 +284,7 @@ unsafe fn written(
             failure(&call, id.copy, ssl, result, Doing::Writing)
         }
     };
-    let partial = !call.0.conn.hint(SERVER) && writes_partially(id.copy, ssl);
+    let partial = !call.at.conn.hint(SERVER) && writes_partially(id.copy, ssl);
     // SAFETY: the program's buffer, and `send` makes the same call on other bytes.
     let count = unsafe { rewrite::write_on(&call, piece(buffer, len), partial, send) };
     if count > 0 {
@@ -308,7 +310,7 @@ unsafe extern "C" fn write<const COPY: usize>(
         (result, result.max(0) as usize)
     };
     // SAFETY: the program's own call.
-    match unsafe { written(id::<COPY>(ssl), buffer, len as usize, call) } {
+    match unsafe { written(id::<COPY>(ssl), buffer, len as usize, &call) } {
         (1.., count) => count as c_int,
         (result, _) => result,
     }
@@ -332,7 +334,7 @@ macro_rules! counted_writes {
                     (result, taken)
                 };
                 // SAFETY: the program's own call.
-                let (result, taken) = unsafe { written(id::<COPY>(ssl), buffer, len, call) };
+                let (result, taken) = unsafe { written(id::<COPY>(ssl), buffer, len, &call) };
                 if result > 0 && !count.is_null() {
                     // SAFETY: where the library would have written it too.
                     unsafe { *count = taken };
@@ -356,7 +358,7 @@ unsafe extern "C" fn sendfile<const COPY: usize>(
     flags: c_int,
 ) -> ssize_t {
     let real = original!(SENDFILE, COPY, fn(Ssl, c_int, off_t, size_t, c_int) -> ssize_t, else -1);
-    let call = session::enter(id::<COPY>(ssl));
+    let call = session::enter(id::<COPY>(ssl), std::ptr::null());
     // SAFETY: the program's own call.
     let result = unsafe { real(ssl, fd, offset, len, flags) };
     if let Some(call) = call
@@ -372,7 +374,7 @@ macro_rules! handshakes {
         $(
             unsafe extern "C" fn $name<const COPY: usize>(ssl: Ssl) -> c_int {
                 let real = original!($slot, COPY, fn(Ssl) -> c_int, else -1);
-                let call = session::enter(id::<COPY>(ssl));
+                let call = session::enter(id::<COPY>(ssl), std::ptr::null());
                 // SAFETY: the program's own call.
                 let result = unsafe { real(ssl) };
                 if let Some(call) = call
@@ -392,7 +394,7 @@ handshakes! {
 
 unsafe extern "C" fn shutdown<const COPY: usize>(ssl: Ssl) -> c_int {
     let real = original!(SHUTDOWN, COPY, fn(Ssl) -> c_int, else -1);
-    let call = session::enter(id::<COPY>(ssl));
+    let call = session::enter(id::<COPY>(ssl), std::ptr::null());
     // SAFETY: the program's own call.
     let result = unsafe { real(ssl) };
     if let Some(call) = call
@@ -404,7 +406,7 @@ unsafe extern "C" fn shutdown<const COPY: usize>(ssl: Ssl) -> c_int {
 }
 
 unsafe extern "C" fn free<const COPY: usize>(ssl: Ssl) {
-    let real = original!(FREE, COPY, fn(Ssl) -> (), else ());
+    let real = original!(FREE, COPY, fn(Ssl));
     if !ssl.is_null() {
         session::end(ssl as usize);
     }
@@ -414,7 +416,7 @@ unsafe extern "C" fn free<const COPY: usize>(ssl: Ssl) {
 
 unsafe extern "C" fn clear<const COPY: usize>(ssl: Ssl) -> c_int {
     let real = original!(CLEAR, COPY, fn(Ssl) -> c_int, else 0);
-    session::end(ssl as usize);
+    session::restart(ssl as usize);
     // SAFETY: the program's own call.
     unsafe { real(ssl) }
 }
