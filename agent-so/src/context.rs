@@ -8,6 +8,7 @@
 //! server request is open in the process and the sender is a thread that reads requests. A wrong parent is worse than
 //! none.
 
+pub(crate) mod bridge;
 pub(crate) mod client;
 pub(crate) mod server;
 
@@ -74,6 +75,13 @@ fn slot(id: SpanId) -> usize {
 /// The server request that the calling thread works for, if that can be told. `at_connect` is the one found when the
 /// connection was made, for its first request.
 pub(crate) fn candidate(state: &State, at_connect: Ref) -> Ref {
+    if let Some(told) = bridge::current() {
+        return if is_open(state, told) {
+            told
+        } else {
+            Ref::default()
+        };
+    }
     let thread = thread::current();
     let last = Ref(thread.last_read.get());
     match model(state) {

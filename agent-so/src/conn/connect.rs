@@ -20,6 +20,7 @@ pub(crate) struct Attempt(At);
 
 /// The program is about to connect `fd` to `address`.
 pub(crate) fn begin(fd: i32, address: &[u8]) -> Option<Attempt> {
+    context::bridge::ask();
     contain(|| {
         let state = process::state()?;
         let inside = thread::current().enter()?;

@@ -5,13 +5,15 @@
 
 use super::edit::Stretch;
 use super::scribe::Scribe;
-use super::slot::{At, CONNECTING, EDITING, Fate, Inner, SERVER};
+use super::slot::{At, BODY, CONNECTING, EDITING, Fate, Inner, SERVER};
 use super::{connect, of, session, table};
 use crate::context;
+use crate::export::record::Ref;
 use crate::hooks::contain;
 use crate::sys::process;
 use crate::sys::{clock, errno, thread};
 use agent_engine::exchange::{Fault, Kind};
+use agent_engine::protocol::http1::Tail;
 use agent_engine::protocol::{Direction, Ended, Verdict};
 use libc::iovec;
 
@@ -20,27 +22,34 @@ pub(crate) fn received(fd: i32, word: u32, result: isize, buffers: &[iovec]) {
     if result == 0 && !buffers.iter().any(|b| b.iov_len > 0) {
         return;
     }
-    with_socket(fd, word, result, |at| took(at, result, buffers));
+    if let Some(Some(reference)) = with_socket(fd, word, result, |at| took(at, result, buffers)) {
+        context::bridge::request_read(reference);
+    }
 }
 
 /// The program read from a TLS session: `result` bytes into `buffer`, 0 at the end of the stream, or -1 (the session
 /// knows why).
 pub(crate) fn received_on(call: &session::Call, result: isize, buffer: iovec) {
-    with_session(call, |at| took(at, result, &[buffer]));
+    if let Some(Some(reference)) = with_session(call, |at| took(at, result, &[buffer])) {
+        context::bridge::request_read(reference);
+    }
 }
 
-fn took(at: &At, result: isize, buffers: &[iovec]) {
+/// Gives the server request whose head was complete with these bytes.
+fn took(at: &At, result: isize, buffers: &[iovec]) -> Option<Ref> {
     let fate = at.fate(result);
     if matches!(fate, Fate::Nothing) {
-        return;
+        return None;
     }
     let Some(mut locked) = at.lock() else {
-        return at.give_up();
+        at.give_up();
+        return None;
     };
+    let before = locked.meta.newest;
     let now = clock::monotonic_ns();
     let inner = &mut *locked;
     let verdict = match fate {
-        Fate::Nothing => return,
+        Fate::Nothing => return None,
         Fate::Bytes(count) => {
             let bytes = Stretch {
                 pieces: buffers,
@@ -56,8 +65,10 @@ fn took(at: &At, result: isize, buffers: &[iovec]) {
         at.conn.set_hint(SERVER, true);
         context::server::read(at.state, inner);
     }
+    let newest = inner.meta.newest;
     drop(locked);
     at.settle(verdict);
+    (newest != before).then_some(newest)
 }
 
 /// `count` bytes passed from or to the socket without being visible (sendfile, splice, MSG_TRUNC).
@@ -188,6 +199,10 @@ fn feed(at: &At, inner: &mut Inner, direction: Direction, bytes: Stretch<'_>, no
             verdict = inner.stream.feed(direction, bytes, now, &mut scribe);
         });
     }
+    if direction == Direction::Out {
+        let body = matches!(inner.stream.outgoing_tail(), Tail::Body(_));
+        at.conn.set_hint(BODY, body);
+    }
     if inner.meta.stale || inner.meta.lost {
         Verdict::Opaque
     } else {
@@ -210,32 +225,33 @@ fn failed(at: &At, inner: &mut Inner, direction: Direction, fault: Fault, now: u
 
 /// Runs `f` on the connection of `fd`, if it is followed, the agent is on, and this thread is not inside it. Nothing
 /// happens for a result that is no news (EAGAIN and the like). Keeps errno; contains panics.
-fn with_socket(fd: i32, word: u32, result: isize, f: impl FnOnce(&At)) {
+fn with_socket<R>(fd: i32, word: u32, result: isize, f: impl FnOnce(&At) -> R) -> Option<R> {
     let errno = errno::get();
     if result < 0 && connect::fault(errno) == Fault::None {
-        return;
+        return None;
     }
-    contain(|| {
-        if let Some(at) = find(fd, word)
-            && let Some(inside) = thread::current().enter()
-        {
-            f(&at);
-            drop(inside);
-        }
+    let done = contain(|| {
+        let at = find(fd, word)?;
+        let inside = thread::current().enter()?;
+        let done = f(&at);
+        drop(inside);
+        Some(done)
     });
     errno::set(errno);
+    done.flatten()
 }
 
 /// As [`with_socket`], for a call on a session.
-fn with_session(call: &session::Call, f: impl FnOnce(&At)) {
+fn with_session<R>(call: &session::Call, f: impl FnOnce(&At) -> R) -> Option<R> {
     let errno = errno::get();
-    contain(|| {
-        if let Some(inside) = thread::current().enter() {
-            f(&call.at);
-            drop(inside);
-        }
+    let done = contain(|| {
+        let inside = thread::current().enter()?;
+        let done = f(&call.at);
+        drop(inside);
+        Some(done)
     });
     errno::set(errno);
+    done.flatten()
 }
 
 /// The connection of `fd`, if it is followed and the agent is on.

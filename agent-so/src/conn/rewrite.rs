@@ -8,7 +8,7 @@ use super::edit::{self, Edit, Form, Stretch, Wire};
 use super::observe::{feed_sent, find, sent};
 use super::scribe::Scribe;
 use super::session::{self, Call};
-use super::slot::{At, EDITING, Inner, Locked, SERVER};
+use super::slot::{At, BODY, EDITING, Inner, Locked, SERVER};
 use crate::context;
 use crate::export;
 use crate::export::record::{Record, SCRATCH};
@@ -151,6 +151,9 @@ unsafe fn write_at(
     let plan = if at.conn.hint(SERVER) {
         None
     } else {
+        if !at.conn.hint(BODY) && may_begin_request(whole) {
+            context::bridge::ask();
+        }
         contain(|| prepare(at, whole)).flatten()
     };
     let Some(mut plan) = plan else {
@@ -384,6 +387,17 @@ fn request_end(tail: Tail, rest: Stretch<'_>) -> usize {
             end.unwrap_or(rest.to)
         }
     }
+}
+
+/// Whether a request could begin with these bytes. What handlers of signals write to wake a loop (Python writes the signal's
+/// number) does not: a runtime must not be asked anything there.
+fn may_begin_request(program: Stretch<'_>) -> bool {
+    let mut letter = false;
+    look(program, |bytes| {
+        letter = bytes.first().is_some_and(u8::is_ascii_alphabetic);
+        false
+    });
+    letter
 }
 
 /// Looks for a whole request head at the front of what the program is about to write.

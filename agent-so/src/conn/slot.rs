@@ -21,6 +21,8 @@ pub(crate) const EDITING: u32 = 2;
 pub(crate) const CONNECTING: u32 = 4;
 /// Hint: nothing more is to be learned.
 pub(crate) const DEAD: u32 = 8;
+/// Hint: the body of a request is being sent: no request begins with what is written next.
+pub(crate) const BODY: u32 = 16;
 
 /// A connection slot. All-zero bytes are a fresh one.
 #[repr(C)]
@@ -62,6 +64,8 @@ pub(crate) struct Meta {
     pub(crate) tls: Option<session::Id>,
     /// Identity of the thread that read the last request head.
     pub(crate) reader: usize,
+    /// The server request whose head was read last.
+    pub(crate) newest: Ref,
     /// The server request that was being served when `connect` was called.
     pub(crate) connect_parent: Ref,
     /// When `connect` was called.

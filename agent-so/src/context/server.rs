@@ -40,6 +40,7 @@ pub(crate) fn begin(
         state.correlation.index(parent.span_id, reference);
     }
     meta.reader = thread::identity();
+    meta.newest = reference;
     note_reader(state, reference);
 }
 

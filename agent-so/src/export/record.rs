@@ -25,6 +25,9 @@ pub(crate) const SCRATCH: usize = 16 * 1024;
 pub(crate) struct Ref(pub(crate) u64);
 
 impl Ref {
+    /// Says that there certainly is none.
+    pub(crate) const NOBODY: Self = Self(1 << 32);
+
     fn new(generation: u32, index: u32) -> Self {
         Self(u64::from(generation) << 32 | u64::from(index + 1))
     }

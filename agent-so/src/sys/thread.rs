@@ -27,6 +27,8 @@ pub(crate) struct Thread {
     _reserved: Cell<u32>,
     /// Signals that the thread blocked when it began to serve.
     pub(crate) usual_mask: Cell<u64>,
+    /// What a bridge says of the thread (`context::bridge`), 0 for nothing.
+    pub(crate) current: Cell<u64>,
 }
 
 global_asm!(
@@ -34,9 +36,9 @@ global_asm!(
     ".hidden otel_run_thread",
     ".globl otel_run_thread",
     ".type otel_run_thread,@object",
-    ".size otel_run_thread,32",
+    ".size otel_run_thread,40",
     ".p2align 3",
-    "otel_run_thread: .zero 32",
+    "otel_run_thread: .zero 40",
     ".previous",
 );
 
@@ -99,6 +101,7 @@ impl Thread {
     /// Forgets the requests that this thread served in the process that it was forked from.
     pub(crate) fn forget(&self) {
         self.last_read.set(0);
+        self.current.set(0);
         self.clear(SERVES);
     }
 
