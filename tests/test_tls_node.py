@@ -171,10 +171,11 @@ def test_worker_threads(launcher: Launcher, receiver: Receiver, tls_upstream: Tl
     assert len(receiver.spans) == len(ids)
 
 
+@pytest.mark.timeout(600)
 def test_cluster(launcher: Launcher, receiver: Receiver) -> None:
     """Four workers that get their connections from the primary, started and stopped again and again."""
     count = 0
-    for _ in rounds(4, all=50):
+    for _ in rounds(3, all=50):
         program = start(launcher, program="tls_cluster.js")
         program.wait_output(b"ready")
         before, count = count, count + 8

@@ -9,8 +9,9 @@ if (cluster.isPrimary) {
       console.log(`worker ${worker.id} ended with ${code} ${signal}`);
       unclean = 1;
     }
+    if (Object.keys(cluster.workers).length === 0) process.exit(unclean); // not when they are only disconnected
   });
-  process.on('SIGTERM', () => cluster.disconnect(() => process.exit(unclean)));
+  process.on('SIGTERM', () => cluster.disconnect());
   let listening = 0;
   cluster.on('listening', () => { if (++listening === 4) console.log('ready'); });
   for (let number = 0; number < 4; number++) cluster.fork();
