@@ -24,12 +24,11 @@ slots! {
     GET_ERROR GET_RBIO GET_FD GET_RFD GET_CLIENT_RANDOM IS_SERVER GET_SERVERNAME CTRL GET_MODE IS_INIT_FINISHED
 }
 
-/// What the patcher looks for and replaces. The marks leave out GnuTLS's imitation, which ends in GnuTLS's functions.
+/// What the patcher looks for and replaces. The marks are what every user needs: the linker leaves out of an executable what
+/// it does not call, `SSL_write` among it. They leave out GnuTLS's imitation, which ends in GnuTLS's functions.
 pub(crate) static FAMILY: Family = Family {
     name: "OpenSSL",
     marks: &[
-        Name::Exact("SSL_read"),
-        Name::Exact("SSL_write"),
         Name::Exact("SSL_free"),
         Name::Exact("SSL_get_error"),
         Name::Exact("SSL_get_rbio"),
