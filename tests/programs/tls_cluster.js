@@ -3,13 +3,14 @@
 const cluster = require('node:cluster');
 
 if (cluster.isPrimary) {
+  let running = 4;
   let unclean = 0;
   cluster.on('exit', (worker, code, signal) => {
     if (code !== 0) {
       console.log(`worker ${worker.id} ended with ${code} ${signal}`);
       unclean = 1;
     }
-    if (Object.keys(cluster.workers).length === 0) process.exit(unclean); // not when they are only disconnected
+    if (--running === 0) process.exit(unclean); // cluster.workers is empty as soon as they are asked to leave
   });
   process.on('SIGTERM', () => cluster.disconnect());
   let listening = 0;
