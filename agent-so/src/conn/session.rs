@@ -47,14 +47,62 @@ pub(crate) struct Part {
     next: AtomicU32,
     /// What the library said of the last call that failed.
     fault: AtomicU32,
-    /// Identity of the thread that is in a call on the object, and the buffer that it passed: the same call again is one that
-    /// the library makes of itself, and is not seen twice. Another may come from a callback of the program's.
-    caller: AtomicUsize,
-    passed: AtomicUsize,
+    /// Calls under way, one of each kind: a program may read and write in two threads at once.
+    calls: [Frame; 3],
     /// Bytes of the write that the program is to repeat which the library has taken already.
     accepted: AtomicUsize,
     /// How often the socket was asked for.
     attempts: AtomicU32,
+    /// Owners of the object besides the first.
+    shares: AtomicU32,
+}
+
+/// What a call does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Doing {
+    /// Reading.
+    Reads,
+    /// Writing.
+    Writes,
+    /// Neither: a handshake, a goodbye.
+    Else,
+}
+
+/// Stands for every buffer.
+pub(crate) const ANY: *const c_void = std::ptr::without_provenance(usize::MAX);
+
+/// A call on the object that is under way: the same call again is one that the library makes of itself, and is not seen
+/// twice. Another may come from a callback of the program's.
+#[derive(Debug, Default)]
+#[repr(C)]
+struct Frame {
+    /// Identity of the thread; 0: no call.
+    caller: AtomicUsize,
+    /// Its stack at the call. A call from further up the stack was left by a longjmp or a cancellation.
+    stack: AtomicUsize,
+    /// The buffer that it passed.
+    passed: AtomicUsize,
+}
+
+impl Frame {
+    fn load(&self) -> [usize; 3] {
+        [&self.caller, &self.stack, &self.passed].map(|part| part.load(Ordering::Relaxed))
+    }
+
+    fn store(&self, values: [usize; 3]) {
+        for (part, value) in [&self.caller, &self.stack, &self.passed]
+            .into_iter()
+            .zip(values)
+        {
+            part.store(value, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether this thread is further down in the call.
+    fn is_around(&self) -> bool {
+        let [caller, stack, _] = self.load();
+        caller == thread::identity() && thread::stack_pointer() < stack
+    }
 }
 
 impl Part {
@@ -155,17 +203,18 @@ fn begin(conn: &'static Conn, id: Id) {
     conn.begin(|meta| meta.tls = Some(id));
     let part = &conn.session;
     part.fault.store(0, Ordering::Relaxed);
-    part.caller.store(0, Ordering::Relaxed);
-    part.passed.store(0, Ordering::Relaxed);
+    part.calls.iter().for_each(|call| call.store([0; 3]));
     part.accepted.store(0, Ordering::Relaxed);
     part.attempts.store(0, Ordering::Relaxed);
+    part.shares.store(0, Ordering::Relaxed);
 }
 
 /// A call of the program's on a session that is followed.
 pub(crate) struct Call {
     pub(crate) at: At,
-    /// Of the call around it, if a callback made it.
-    outer: (usize, usize),
+    doing: Doing,
+    /// The call of its kind around it, if a callback made it.
+    outer: [usize; 3],
 }
 
 impl Call {
@@ -181,11 +230,13 @@ impl Call {
 
     /// The library is about to be called with this buffer, which need not be the program's.
     pub(crate) fn passes(&self, buffer: *const c_void) {
-        self.at
-            .conn
-            .session
+        self.frame()
             .passed
             .store(buffer as usize, Ordering::Relaxed);
+    }
+
+    fn frame(&self) -> &Frame {
+        &self.at.conn.session.calls[self.doing as usize]
     }
 
     /// Whether the last call failed for good.
@@ -197,16 +248,14 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         if self.at.is_current() {
-            let part = &self.at.conn.session;
-            part.caller.store(self.outer.0, Ordering::Relaxed);
-            part.passed.store(self.outer.1, Ordering::Relaxed);
+            self.frame().store(self.outer);
         }
     }
 }
 
 /// The program is about to call a function on a session's object, with this buffer (or null). `None`: the call is of no
 /// interest.
-pub(crate) fn enter(id: Id, buffer: *const c_void) -> Option<Call> {
+pub(crate) fn enter(id: Id, doing: Doing, buffer: *const c_void) -> Option<Call> {
     let errno = errno::get();
     let call = contain(|| {
         if thread::current().has(thread::AGENT) {
@@ -219,26 +268,83 @@ pub(crate) fn enter(id: Id, buffer: *const c_void) -> Option<Call> {
         if at.conn.hint(DEAD) {
             return None;
         }
-        let part = &at.conn.session;
-        let (me, buffer) = (thread::identity(), buffer as usize);
-        let outer = (
-            part.caller.load(Ordering::Relaxed),
-            part.passed.load(Ordering::Relaxed),
-        );
-        if outer == (me, buffer) {
+        let frame = &at.conn.session.calls[doing as usize];
+        let outer @ [_, _, passed] = frame.load();
+        let buffer = buffer as usize;
+        if frame.is_around() && (passed == buffer || passed == ANY as usize) {
             return None;
         }
-        part.caller.store(me, Ordering::Relaxed);
-        part.passed.store(buffer, Ordering::Relaxed);
+        frame.store([thread::identity(), thread::stack_pointer(), buffer]);
         settings::say_warnings();
-        Some(Call { at, outer })
+        Some(Call { at, doing, outer })
     })
     .flatten();
     errno::set(errno);
     call
 }
 
-/// The library is about to free the object, or to make it fit for another connection.
+/// The object has one owner more.
+pub(crate) fn shared(id: Id) {
+    let errno = errno::get();
+    contain(|| {
+        let state = process::state()?;
+        let inside = thread::current().enter()?;
+        let shares = &find_or_begin(state, id)?.conn.session.shares;
+        shares.fetch_add(1, Ordering::Relaxed);
+        drop(inside);
+        Some(())
+    });
+    errno::set(errno);
+}
+
+/// An owner of the object is about to let go of it: the last one ends the session.
+pub(crate) fn release(object: usize) {
+    let errno = errno::get();
+    let is_shared = contain(|| {
+        let state = process::state()?;
+        let _inside = thread::current().enter()?;
+        let shard = state.sessions.shard(object);
+        let _guard = shard.lock.acquire(spin::YIELDS)?;
+        let (_, _, conn) = shard.find(state, object)?;
+        let fewer = |shares: u32| shares.checked_sub(1);
+        let shares = &conn.session.shares;
+        shares
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer)
+            .ok()
+    });
+    errno::set(errno);
+    if is_shared.flatten().is_none() {
+        end(object);
+    }
+}
+
+/// The object is about to be made fit for another connection. The library does so by itself as a handshake begins: then
+/// nothing has passed yet.
+pub(crate) fn cleared(object: usize) {
+    let errno = errno::get();
+    contain(|| {
+        let state = process::state()?;
+        let inside = thread::current().enter()?;
+        let shard = state.sessions.shard(object);
+        let guard = shard.lock.acquire(spin::YIELDS)?;
+        let (_, _, conn) = shard.find(state, object)?;
+        if conn.session.calls.iter().any(Frame::is_around) {
+            return None;
+        }
+        let id = conn.acquire(spin::YIELDS)?.meta.tls?;
+        conn.finish(state, -1, spin::YIELDS);
+        let shares = conn.session.shares.load(Ordering::Relaxed);
+        begin(conn, id);
+        conn.session.shares.store(shares, Ordering::Relaxed);
+        drop(guard);
+        export::poke(state);
+        drop(inside);
+        Some(())
+    });
+    errno::set(errno);
+}
+
+/// The library is about to free the object.
 pub(crate) fn end(object: usize) {
     let errno = errno::get();
     contain(|| {
@@ -341,6 +447,9 @@ pub(crate) fn handshake_failed(call: &Call) {
     contain(|| {
         let inside = thread::current().enter()?;
         let mut locked = at.lock()?;
+        if locked.meta.requests_sent > 0 {
+            return None; // A later handshake on the same connection: what is open ends with it.
+        }
         locked.meta.tls.filter(|id| is_client(at.state, *id))?;
         bind(at, &mut locked);
         connect::failed(at.state, &mut locked.meta, Fault::TlsHandshake);
