@@ -17,7 +17,7 @@ use crate::sys::{errno, thread};
 use agent_engine::exchange::{Endpoint, Exchange, Fault, Field, VALUE_MAX};
 use agent_engine::protocol::Direction;
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 /// Shards of the table.
 const SHARDS: usize = 1024;
@@ -55,6 +55,10 @@ pub(crate) struct Part {
     attempts: AtomicU32,
     /// Owners of the object besides the first.
     shares: AtomicU32,
+    /// Which end the program is, where it said so: 1 the server, 2 the client.
+    role: AtomicU32,
+    /// Whether what the program writes is only gathered for now.
+    corked: AtomicBool,
 }
 
 /// What a call does.
@@ -207,6 +211,8 @@ fn begin(conn: &'static Conn, id: Id) {
     part.accepted.store(0, Ordering::Relaxed);
     part.attempts.store(0, Ordering::Relaxed);
     part.shares.store(0, Ordering::Relaxed);
+    part.role.store(0, Ordering::Relaxed);
+    part.corked.store(false, Ordering::Relaxed);
 }
 
 /// A call of the program's on a session that is followed.
@@ -237,6 +243,16 @@ impl Call {
 
     fn frame(&self) -> &Frame {
         &self.at.conn.session.calls[self.doing as usize]
+    }
+
+    /// Whether writes are gathered: set by [`Call::cork`].
+    pub(crate) fn is_corked(&self) -> bool {
+        self.at.conn.session.corked.load(Ordering::Relaxed)
+    }
+
+    /// Writes are gathered from now on, or no more.
+    pub(crate) fn cork(&self, on: bool) {
+        self.at.conn.session.corked.store(on, Ordering::Relaxed);
     }
 
     /// Whether the last call failed for good.
@@ -281,6 +297,21 @@ pub(crate) fn enter(id: Id, doing: Doing, buffer: *const c_void) -> Option<Call>
     .flatten();
     errno::set(errno);
     call
+}
+
+/// The program made an object, as one end or the other.
+pub(crate) fn made(id: Id, is_server: bool) {
+    let errno = errno::get();
+    contain(|| {
+        let state = process::state()?;
+        let inside = thread::current().enter()?;
+        let at = find_or_begin(state, id)?;
+        let role = if is_server { 1 } else { 2 };
+        at.conn.session.role.store(role, Ordering::Relaxed);
+        drop(inside);
+        Some(())
+    });
+    errno::set(errno);
 }
 
 /// The object has one owner more.
@@ -400,7 +431,7 @@ pub(crate) fn bind(at: &At, inner: &mut Inner) {
         meta.peer_known = true;
         return;
     }
-    if let Some((hello, _)) = hello(at.state, id) {
+    if let Some((hello, _)) = hello(at, id) {
         meta.peer = hello.peer;
         meta.connect_parent = hello.connect_parent;
         meta.connect_start_ns = hello.connect_start_ns;
@@ -410,12 +441,20 @@ pub(crate) fn bind(at: &At, inner: &mut Inner) {
     meta.peer_known = meta.peer != Endpoint::Unknown;
 }
 
-/// The connection that began with the session's random. Where the library does not tell which end it is, only one end of
+/// Whether the program is the server of the session, where that is known.
+fn is_server(at: &At, id: Id) -> Option<bool> {
+    match at.conn.session.role.load(Ordering::Relaxed) {
+        0 => id.library.is_server(id),
+        role => Some(role == 1),
+    }
+}
+
+/// The connection that began with the session's random. Where it is not known which end the program is, only one end of
 /// it may be in this process.
-fn hello(state: &'static State, id: Id) -> Option<(Hello, Direction)> {
+fn hello(at: &At, id: Id) -> Option<(Hello, Direction)> {
     let random = id.library.client_random(id)?;
-    let find = |dir| Some((state.hellos.find(&random, dir)?, dir));
-    match id.library.is_server(id) {
+    let find = |dir| Some((at.state.hellos.find(&random, dir)?, dir));
+    match is_server(at, id) {
         Some(true) => find(Direction::In),
         Some(false) => find(Direction::Out),
         None => match (find(Direction::In), find(Direction::Out)) {
@@ -426,10 +465,10 @@ fn hello(state: &'static State, id: Id) -> Option<(Hello, Direction)> {
 }
 
 /// Whether the program is certainly the client of the session.
-fn is_client(state: &'static State, id: Id) -> bool {
-    match id.library.is_server(id) {
+fn is_client(at: &At, id: Id) -> bool {
+    match is_server(at, id) {
         Some(server) => !server,
-        None => matches!(hello(state, id), Some((_, Direction::Out))),
+        None => matches!(hello(at, id), Some((_, Direction::Out))),
     }
 }
 
@@ -450,7 +489,7 @@ pub(crate) fn handshake_failed(call: &Call) {
         if locked.meta.requests_sent > 0 {
             return None; // A later handshake on the same connection: what is open ends with it.
         }
-        locked.meta.tls.filter(|id| is_client(at.state, *id))?;
+        locked.meta.tls.filter(|id| is_client(at, *id))?;
         bind(at, &mut locked);
         connect::failed(at.state, &mut locked.meta, Fault::TlsHandshake);
         drop(locked);

@@ -17,7 +17,7 @@ use std::sync::atomic::AtomicPtr;
 type Session = *mut c_void;
 
 slots! {
-    RECV RECV_SEQ RECV_PACKET SEND SEND2 UNCORK HANDSHAKE BYE DEINIT
+    INIT RECV RECV_SEQ RECV_PACKET SEND SEND2 CORK UNCORK HANDSHAKE BYE DEINIT
     GET_RANDOM TRANSPORT_GET_PTR PACKET_GET ERROR_IS_FATAL
 }
 
@@ -31,11 +31,13 @@ pub(crate) static FAMILY: Family = Family {
         Name::Exact("gnutls_session_get_random"),
     ],
     hooks: &[
+        hook!("gnutls_init", init, INIT),
         hook!("gnutls_record_recv", recv, RECV),
         hook!("gnutls_record_recv_seq", recv_seq, RECV_SEQ),
         hook!("gnutls_record_recv_packet", recv_packet, RECV_PACKET),
         hook!("gnutls_record_send", send, SEND),
         hook!("gnutls_record_send2", send2, SEND2),
+        hook!("gnutls_record_cork", cork, CORK),
         hook!("gnutls_record_uncork", uncork, UNCORK),
         hook!("gnutls_handshake", handshake, HANDSHAKE),
         hook!("gnutls_bye", bye, BYE),
@@ -222,8 +224,10 @@ unsafe fn written(
             _ => failure(&call, id.copy, result, false),
         }
     };
+    // Into the cork goes all of it.
+    let partial = !call.is_corked();
     // SAFETY: the program's buffer, and `send` makes the same call on other bytes.
-    let count = unsafe { rewrite::write_on(&call, piece(buffer, len), true, send) };
+    let count = unsafe { rewrite::write_on(&call, piece(buffer, len), partial, send) };
     if count > 0 { count } else { last.get() }
 }
 
@@ -253,12 +257,38 @@ unsafe extern "C" fn send2<const COPY: usize>(
     unsafe { written(id::<COPY>(session), buffer, len, &call) }
 }
 
+unsafe extern "C" fn cork<const COPY: usize>(session: Session) {
+    let real = original!(CORK, COPY, fn(Session) -> (), else ());
+    if let Some(call) = session::enter(id::<COPY>(session), Doing::Writes, std::ptr::null()) {
+        call.cork(true);
+    }
+    // SAFETY: the program's own call.
+    unsafe { real(session) };
+}
+
 /// What was written into the cork is written by the library once more, and was seen already.
 unsafe extern "C" fn uncork<const COPY: usize>(session: Session, flags: c_uint) -> c_int {
     let real = original!(UNCORK, COPY, fn(Session, c_uint) -> c_int, else -1);
-    let _call = session::enter(id::<COPY>(session), Doing::Writes, ANY);
+    let call = session::enter(id::<COPY>(session), Doing::Writes, ANY);
+    if let Some(call) = &call {
+        call.cork(false);
+    }
     // SAFETY: the program's own call.
     unsafe { real(session, flags) }
+}
+
+/// The library does not tell later which end a session is.
+unsafe extern "C" fn init<const COPY: usize>(session: *mut Session, flags: c_uint) -> c_int {
+    const SERVER: c_uint = 1;
+    let real = original!(INIT, COPY, fn(*mut Session, c_uint) -> c_int, else -1);
+    // SAFETY: the program's own call.
+    let result = unsafe { real(session, flags) };
+    if result == 0 {
+        // SAFETY: the library has just written it.
+        let object = unsafe { *session };
+        session::made(id::<COPY>(object), flags & SERVER != 0);
+    }
+    result
 }
 
 unsafe extern "C" fn handshake<const COPY: usize>(session: Session) -> c_int {

@@ -172,6 +172,11 @@ fn failure(call: &Call, copy: usize, ssl: Ssl, result: c_int, doing: Doing) -> i
     errno::set(errno);
     if !established && fault != Some(Fault::None) {
         session::handshake_failed(call);
+        if doing == Doing::Writes {
+            // A request was begun by the write: that is what failed.
+            call.failed(Fault::TlsHandshake);
+            return -1;
+        }
     }
     match fault {
         // A peer that hangs up without a goodbye is an error of the library's too, and the end of the stream all the same.
