@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from harness.assertions import ANY_IP, Expect, assert_child, assert_root, call, server
+from harness.assertions import ANY_IP, ANY_PORT, Expect, assert_child, assert_root, call, server
 from harness.processes import AGENT
 from harness.receiver import Receiver
 from harness.spans import Span, draw
@@ -30,6 +30,15 @@ CASES = [
     "writes 3",
     "reads",
     "handshakes",
+    "bios carriers",
+    "bios after",
+    "threads fork",
+    "threads threads",
+    "threads signals",
+    "threads cancel",
+    "threads jump",
+    "gnutls ways",
+    "gnutls ends",
 ]
 
 
@@ -77,16 +86,22 @@ def wanted(line: str) -> Expect:
     values = dict(word.partition("=")[::2] for word in words)
     port, peer = int(values["port"]), int(values["peer"])
     scheme, host = values.get("scheme", "https"), values.get("host", "elf.test")
-    peers = {"network.peer.address": ANY_IP, "network.peer.port": peer} if peer else {}
+    peers = {"network.peer.address": ANY_IP, "network.peer.port": ANY_PORT if "anypeer" in values else peer} if peer else {}
     if "failed" in values:  # a handshake
-        attributes = {"server.address": host, "server.port": port, "error.type": values["failed"], **peers}
-        return Expect("CLIENT", "connect", attributes, "ERROR")
+        attributes = {"http.request.method": "_OTHER", "server.address": host, "server.port": port, "error.type": values["failed"], **peers}
+        return Expect("CLIENT", "HTTP", attributes, "ERROR")
     code = int(status) or None
     if kind == "CLIENT":
-        expect = call(f"{scheme}://{host}:{port}{path}", method=method, status=code, error=values.get("error"))
+        authority = host if "noport" in values else f"{host}:{port}"
+        url = authority if method == "CONNECT" else f"{scheme}://{authority}{path}"
+        expect = call(url if "://" in url else f"//{url}", method=method, status=code, error=values.get("error"))
+        expect.attributes["url.full"] = url
     else:
-        expect = server(path, port, method=method, status=code, host=host, scheme=scheme, user_agent=None,
+        expect = server(path, 80 if "noport" in values else port, method=method, status=code, host=host, scheme=scheme, user_agent=None,
                         error=values.get("error"))
+        if method == "CONNECT":  # its target is no path
+            expect.attributes.pop("http.route")
+            expect = replace(expect, name=method)
     for name in ("network.peer.address", "network.peer.port", *(() if peer else ("client.address",))):
         expect.attributes.pop(name, None)
     expect.attributes.update(peers)
@@ -109,17 +124,19 @@ def check_spans(result: Run, receiver: Receiver) -> None:
 
 def check_parents(spans: list[Span]) -> None:
     """The programs' requests are made under no other, and a server's span is under that of the request it answered."""
-    clients = {span.attributes["url.full"]: span for span in spans if "url.full" in span.attributes}
+    def url(span: Span) -> str:
+        full = span.attributes.get("url.full", "")
+        return full.partition("://")[2].partition("/")[2] if full else span.attributes.get("url.path", "").removeprefix("/")
+
+    clients = {span.span_id: span for span in spans if span.kind == "CLIENT"}
+    called = {url(span) for span in clients.values()}
     for span in spans:
-        if span.kind == "CLIENT":
+        if span.kind == "CLIENT" or url(span) not in called or url(span).endswith("none"):
             assert_root(span)
-            continue
-        attributes = span.attributes
-        url = f"{attributes['url.scheme']}://{attributes['server.address']}:{attributes['server.port']}{attributes['url.path']}"
-        if url in clients:
-            assert_child(span, clients[url], remote=True)
         else:
-            assert_root(span)
+            assert span.parent_id in clients, f"no parent: {span}"
+            assert url(clients[span.parent_id]) == url(span), f"wrong parent:\n{draw([clients[span.parent_id], span])}"
+            assert_child(span, clients[span.parent_id], remote=True)
 
 
 _bare: dict[str, Run] = {}
@@ -138,4 +155,5 @@ def test_program(command: str, receiver: Receiver, otel_env: dict[str, str]) -> 
     result = under_agent(command, otel_env)
     check_passed(result)
     assert (result.transcript, result.err) == (expected.transcript, expected.err)
-    check_spans(result, receiver)
+    if "uncounted\n" not in result.out:
+        check_spans(result, receiver)
