@@ -39,6 +39,11 @@ CASES = [
     "threads jump",
     "gnutls ways",
     "gnutls ends",
+    "simple",
+    "simple_exported",
+    "simple_symtab",
+    "simple_stripped none",
+    *(f"loading {how}" for how in ("local", "lazy", "deep", "dlmopen", "copies", "again", "many", "constructor", "beside")),
 ]
 
 
@@ -157,3 +162,15 @@ def test_program(command: str, receiver: Receiver, otel_env: dict[str, str]) -> 
     assert (result.transcript, result.err) == (expected.transcript, expected.err)
     if "uncounted\n" not in result.out:
         check_spans(result, receiver)
+
+
+@pytest.mark.parametrize("policy", ["seccomp", "mdwe"])
+def test_memory_policy(policy: str, receiver: Receiver, otel_env: dict[str, str]) -> None:
+    """Where no memory may be writable and executable, TLS is not seen: one line says so, and all else is as ever."""
+    expected = bare(f"simple {policy}")
+    result = under_agent(f"simple {policy}", otel_env, OTEL_LOG_LEVEL="warn")
+    check_passed(result)
+    assert result.transcript == expected.transcript
+    lines = [line for line in result.err.splitlines() if "writable and executable is refused" in line]
+    assert len(lines) == 1 and result.err.splitlines() == lines, result.err
+    check_spans(result, receiver)
