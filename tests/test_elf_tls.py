@@ -30,6 +30,7 @@ CASES = [
     "writes 3",
     "reads",
     "handshakes",
+    "callbacks",
     "bios carriers",
     "bios after",
     "threads fork",
