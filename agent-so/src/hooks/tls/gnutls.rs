@@ -258,7 +258,9 @@ unsafe extern "C" fn send2<const COPY: usize>(
 }
 
 unsafe extern "C" fn cork<const COPY: usize>(session: Session) {
-    let real = original!(CORK, COPY, fn(Session) -> (), else ());
+    let Some(real) = function!(CORK, COPY, fn(Session) -> ()) else {
+        return;
+    };
     if let Some(call) = session::enter(id::<COPY>(session), Doing::Writes, std::ptr::null()) {
         call.cork(true);
     }
@@ -319,7 +321,9 @@ unsafe extern "C" fn bye<const COPY: usize>(session: Session, how: c_uint) -> c_
 }
 
 unsafe extern "C" fn deinit<const COPY: usize>(session: Session) {
-    let real = original!(DEINIT, COPY, fn(Session) -> (), else ());
+    let Some(real) = function!(DEINIT, COPY, fn(Session) -> ()) else {
+        return;
+    };
     if !session.is_null() {
         session::end(session as usize);
     }

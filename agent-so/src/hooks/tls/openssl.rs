@@ -416,7 +416,9 @@ unsafe extern "C" fn up_ref<const COPY: usize>(ssl: Ssl) -> c_int {
 }
 
 unsafe extern "C" fn free<const COPY: usize>(ssl: Ssl) {
-    let real = original!(FREE, COPY, fn(Ssl) -> (), else ());
+    let Some(real) = function!(FREE, COPY, fn(Ssl) -> ()) else {
+        return;
+    };
     if !ssl.is_null() {
         session::release(ssl as usize);
     }
