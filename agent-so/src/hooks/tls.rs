@@ -146,7 +146,7 @@ fn address(slot: &Originals, copy: usize) -> *mut c_void {
 /// A function that is only called.
 const fn helper(name: &'static str, addresses: &'static Originals) -> Helper {
     Helper {
-        name: name,
+        name,
         addresses,
     }
 }
