@@ -41,6 +41,8 @@ pub(super) enum Piece<'a> {
     Content(&'a [u8]),
     /// The content is complete, which may be empty; padding may follow.
     End,
+    /// So is its padding, where there is any: the next byte begins a record.
+    Padded,
     /// Not version 1 of the protocol.
     Bad,
 }
@@ -118,6 +120,7 @@ impl Records {
                     return (used, Piece::More);
                 }
                 self.have = 0;
+                return (used, Piece::Padded);
             }
         }
     }

@@ -60,6 +60,7 @@ impl ParamsScan {
             self.at += used;
             match piece {
                 Piece::More => break,
+                Piece::Padded => {}
                 Piece::Bad => self.state = Scan::NotRequest,
                 Piece::Start => self.start(),
                 Piece::Content(content) => {
