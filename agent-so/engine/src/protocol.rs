@@ -226,6 +226,14 @@ impl Stream {
         }
     }
 
+    /// After a partial head ([`outgoing::Head::is_partial`]) was fed: it is told of as if it were complete, where enough is
+    /// known of the request.
+    pub fn settle_head(&mut self, host: &mut impl Host) {
+        if let Stage::FastCgi(machine) = &mut self.stage {
+            machine.settle_head(host);
+        }
+    }
+
     /// Where the request that this program is sending ends, so that the caller can tell whether another one follows in the
     /// same write.
     pub fn outgoing_tail(&self) -> http1::Tail {

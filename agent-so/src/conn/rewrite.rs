@@ -273,6 +273,9 @@ fn prepare<'a>(at: &At, program: Stretch<'a>) -> Option<Plan<'a>> {
                 .feed(Direction::Out, bytes, before, &mut scribe);
         });
     }
+    if found.is_partial {
+        inner.stream.settle_head(&mut scribe);
+    }
     let begun = scribe.begun;
     inner.meta.fed_ahead = head.len();
     let index = begun?;

@@ -72,6 +72,8 @@ pub(super) struct Machine {
     phase: Phase,
     keep: bool,
     aborted: bool,
+    /// The host was told of the head.
+    told: bool,
     /// The first failure on the way to the server: the response may come all the same.
     fault: Fault,
     id: u16,
@@ -242,6 +244,7 @@ impl Machine {
         self.phase = Phase::Params;
         self.keep = flags & KEEP_CONN != 0;
         self.aborted = false;
+        self.told = false;
         self.id = self.requests.id();
         self.params = Params::default();
         self.answer = Answer::default();
@@ -258,14 +261,24 @@ impl Machine {
         if !self.params.is_between() {
             return self.conclude(Cause::Unobserved, now, host);
         }
+        self.settle_head(host);
         self.phase = Phase::Stdin;
-        if let Some(id) = self.open_exchange() {
-            if self.params.end(host.exchange(id)) {
-                host.request_head(id);
-            } else {
-                self.exchange = ExchangeId(0);
-                host.discard(id);
-            }
+        if let Some(id) = self.open_exchange().filter(|_| !self.told) {
+            self.exchange = ExchangeId(0);
+            host.discard(id);
+        }
+    }
+
+    /// What is known of the parameters must do as the head, if that is possible: more may follow, but the program is about
+    /// to write the context that it carries.
+    pub(super) fn settle_head<H: Host>(&mut self, host: &mut H) {
+        if self.phase == Phase::Params
+            && !self.told
+            && let Some(id) = self.open_exchange()
+            && self.params.end(host.exchange(id))
+        {
+            self.told = true;
+            host.request_head(id);
         }
     }
 
@@ -336,7 +349,7 @@ impl Machine {
     }
 
     fn finish<H: Host>(&mut self, fault: Fault, now: u64, host: &mut H) {
-        let partial = self.phase == Phase::Params;
+        let partial = self.phase == Phase::Params && !self.told;
         self.phase = Phase::Idle;
         let Some(id) = self.open_exchange() else {
             return;

@@ -32,6 +32,9 @@ pub struct Head {
     pub has_baggage: bool,
     /// The request is signed (AWS Signature Version 4, HTTP Message Signatures): leave it alone.
     pub signed: bool,
+    /// The head goes on in another write, but a `traceparent` that may be replaced stands in this one. Nothing can be
+    /// inserted. See [`super::Stream::settle_head`].
+    pub is_partial: bool,
     /// How a context is to be written.
     pub syntax: Syntax,
 }
@@ -78,11 +81,13 @@ impl RequestScan {
         }
     }
 
-    /// What was found; `None` unless the head is complete.
+    /// What was found; `None` unless the head is complete, or ([`Head::is_partial`]) as good as.
     pub fn head(&self) -> Option<Head> {
         match &self.0 {
             Reader::Http1(scan) if scan.is_complete() => Some(scan.head()),
-            Reader::FastCgi(scan) if scan.is_complete() => Some(scan.head()),
+            Reader::FastCgi(scan) if scan.is_complete() || scan.carries_whole() => {
+                Some(scan.head())
+            }
             _ => None,
         }
     }

@@ -170,8 +170,12 @@ impl Params {
         }
     }
 
-    /// The parameters are complete. False: this is no HTTP request.
+    /// The parameters are complete, as far as is of interest. False: this is no HTTP request.
     pub(super) fn end(&mut self, ex: &mut Exchange) -> bool {
+        let has = |field| ex.text(field).is_some_and(|text| !text.is_empty());
+        if !has(Field::Method) || !has(Field::Target) {
+            return false;
+        }
         if !self.has_host && ex.text(Field::Host).is_some() && self.server_port != 0 {
             ex.reopen(Field::Host);
             ex.append(Field::Host, b":", VALUE_MAX);
@@ -189,8 +193,7 @@ impl Params {
             }
         }
         ex.signed = self.carries.signature;
-        let has = |field| ex.text(field).is_some_and(|text| !text.is_empty());
-        has(Field::Method) && has(Field::Target)
+        true
     }
 
     fn name<H: Host>(&mut self, kind: Kind, id: ExchangeId, host: &mut H) {

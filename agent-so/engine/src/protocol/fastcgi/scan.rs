@@ -78,7 +78,16 @@ impl ParamsScan {
         self.state == Scan::Complete
     }
 
-    /// What was found; valid once complete.
+    /// Whether the head goes on in another write, but a context that may be replaced stands in this one. The servers that
+    /// write the parameters in several calls (Apache) pass it on so.
+    pub(in crate::protocol) fn carries_whole(&self) -> bool {
+        self.state == Scan::More
+            && self.traceparent.is_some()
+            && self.records.is_between()
+            && self.pairs.is_between()
+    }
+
+    /// What was found; valid once complete, or while a context stands whole in it.
     pub(in crate::protocol) fn head(&self) -> Head {
         Head {
             insert_at: self.insert_at,
@@ -88,6 +97,7 @@ impl ParamsScan {
             has_tracestate: self.carries.tracestate,
             has_baggage: self.carries.baggage,
             signed: self.carries.signature,
+            is_partial: !self.is_complete(),
             syntax: Syntax::Params(self.id),
         }
     }

@@ -126,6 +126,7 @@ impl HeadScan {
             has_tracestate: self.has_tracestate,
             has_baggage: self.has_baggage,
             signed: self.signed,
+            is_partial: false,
             syntax: Syntax::FieldLines,
         }
     }

@@ -51,6 +51,7 @@ fn the_place_is_in_front_of_the_empty_record() {
         has_tracestate: false,
         has_baggage: false,
         signed: false,
+        is_partial: false,
         syntax: Syntax::Params(7),
     };
     assert_eq!(
@@ -174,4 +175,47 @@ fn where_nothing_may_be_added() {
     let mut stream = Stream::default();
     stream.feed(Direction::In, &begin(1, true), 1, &mut Recorder::default());
     assert!(stream.scan_outgoing().is_none(), "a server");
+}
+
+#[test]
+fn a_context_is_replaced_before_the_head_ends() {
+    let carrying = [GET[0], ("HTTP_TRACEPARENT", TP), GET[1]];
+    let (begin, params) = (begin(7, true), record(PARAMS, 7, &pairs(&carrying)));
+    let found = find(&begin, &params).unwrap();
+    assert!(found.is_partial && found.len == params.len());
+    let at = found.traceparent.unwrap();
+    assert_eq!(&params[at..at + TP.len()], TP.as_bytes());
+    // Not in the middle of a record or of a pair.
+    assert_eq!(find(&begin, &params[..params.len() - 1]), None);
+    let cut = record(PARAMS, 7, &pairs(&carrying)[..90]);
+    assert_eq!(find(&begin, &cut), None);
+
+    // The head is told once, if enough is known of the request.
+    for (more, heads) in [(&carrying[..], 1), (&carrying[..2], 0)] {
+        let (mut stream, mut host) = (Stream::default(), Recorder::default());
+        let feed = |stream: &mut Stream, host: &mut Recorder, dir, bytes: &[u8]| {
+            stream.feed(dir, bytes, 1, host);
+        };
+        feed(&mut stream, &mut host, Direction::Out, &begin);
+        feed(
+            &mut stream,
+            &mut host,
+            Direction::Out,
+            &record(PARAMS, 7, &pairs(more)),
+        );
+        stream.settle_head(&mut host);
+        stream.settle_head(&mut host);
+        assert_eq!(host.events.len(), heads);
+        let rest = [record(PARAMS, 7, &pairs(&GET[1..])), record(PARAMS, 7, b"")].concat();
+        feed(&mut stream, &mut host, Direction::Out, &rest);
+        assert_eq!(host.events, ["head /a"]);
+        feed(&mut stream, &mut host, Direction::In, &answer(7, OK));
+        assert_eq!(host.summary(), ["GET /a 200 ok 0/5 1-1"]);
+    }
+    // A settled head is no partial one any more.
+    let (mut stream, mut host) = (Stream::default(), Recorder::default());
+    stream.feed(Direction::Out, &[begin, params].concat(), 1, &mut host);
+    stream.settle_head(&mut host);
+    stream.close(2, &mut host);
+    assert_eq!(host.summary(), ["GET /a 0 ok 0/0 1-2"]);
 }
