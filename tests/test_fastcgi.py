@@ -202,6 +202,20 @@ def test_the_application_gets_one_more_record(site: Site, application: FastCgiUp
         assert records("", method, body, headers) == bare
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_haproxy(site: Site, receiver: Receiver, way: str) -> None:
+    """An event loop: with one request at a time the parent is certain."""
+    at = address(site, way)
+    fastcgi.start_fpm(site, at, children=3)  # haproxy keeps connections, and each holds a child
+    web = fastcgi.start_haproxy(site, at)
+    for number in range(3):
+        variables = client.get(web.port, f"/params?n={number}").json
+        spans = [span for span in receiver.wait_for(3 * number + 3) if span.url.endswith(f"n={number}")]
+        by = {(span.service, span.kind): span for span in spans}
+        assert_chain(by["web", "SERVER"], by["web", "CLIENT"], by["fpm", "SERVER"])
+        assert variables["HTTP_TRACEPARENT"] == traceparent_of(by["web", "CLIENT"])
+
+
 def test_agent_only_on_fpm(site: Site, receiver: Receiver) -> None:
     at = address(site, "tcp")
     fastcgi.start_fpm(site, at)

@@ -68,6 +68,15 @@ def start_apache(site: Site, address: str, mpm: str = "event", **options: Any) -
                                service=options.pop("service", "web"), **options)
 
 
+def start_haproxy(site: Site, address: str, **options: Any) -> Program:
+    port = free_port()
+    config = site.config(
+        TEMPLATES / "haproxy.cfg.template", PORT=port, SCRIPT=script(site),
+        FPM=f"unix@{address}" if address.startswith("/") else f"127.0.0.1:{address}",
+    )
+    return site.launcher.start("haproxy", "-db", "-f", config, port=port, service=options.pop("service", "web"), **options)
+
+
 @dataclass(frozen=True)
 class Record:
     """One FastCGI record, byte for byte."""

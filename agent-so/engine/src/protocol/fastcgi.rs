@@ -295,10 +295,10 @@ impl Machine {
                 (Piece::Start, STDOUT | END_REQUEST) if mine && self.phase == Phase::Params => {
                     self.conclude(Cause::Unobserved, now, host);
                 }
-                (Piece::Content(bytes), STDOUT) if mine => {
-                    if !self.answer.feed(bytes, self.role, self.exchange, host) {
-                        self.response_invalid(now, host);
-                    }
+                (Piece::Content(bytes), STDOUT)
+                    if mine && !self.answer.feed(bytes, self.role, self.exchange, host) =>
+                {
+                    self.response_invalid(now, host);
                 }
                 (Piece::End, END_REQUEST) if mine => self.request_ended(now, host),
                 _ => {}
