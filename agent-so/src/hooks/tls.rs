@@ -145,8 +145,5 @@ fn address(slot: &Originals, copy: usize) -> *mut c_void {
 
 /// A function that is only called.
 const fn helper(name: &'static str, addresses: &'static Originals) -> Helper {
-    Helper {
-        name,
-        addresses,
-    }
+    Helper { name, addresses }
 }

@@ -61,6 +61,7 @@ const ROWS: [Row; 4] = [
             "NETTY",
             "NGINX",
             "PHP",
+            "PHP_FPM",
             "PUMA",
             "PYRAMID",
             "RACK",
