@@ -13,7 +13,7 @@ use crate::hooks::tls::Library;
 use crate::settings;
 use crate::sys::process::{self, State};
 use crate::sys::spin::{self, SpinLock};
-use crate::sys::{errno, thread};
+use crate::sys::{errno, raw, thread};
 use agent_engine::exchange::{Endpoint, Exchange, Fault, Field, VALUE_MAX};
 use agent_engine::protocol::Direction;
 use std::ffi::c_void;
@@ -23,6 +23,8 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 const SHARDS: usize = 1024;
 /// Objects of one shard that are looked at: many more than there ever are.
 const CHAIN: usize = 4096;
+/// Sockets that are remembered as carrying a session, hashed: the newest replaces the others.
+const BEARERS: usize = 16 * 1024;
 /// How often the socket of a session is asked for before it is taken to have none (a pair of memory buffers).
 const ATTEMPTS: u32 = 8;
 
@@ -92,6 +94,8 @@ const FAULTS: [Fault; 7] = [
 #[repr(C)]
 pub(crate) struct Sessions {
     shards: [Shard; SHARDS],
+    /// Slot + 1 of the session by the cookie of its socket.
+    bearers: [AtomicU32; BEARERS],
 }
 
 #[repr(C)]
@@ -106,6 +110,11 @@ impl Sessions {
         // Objects are aligned and large: the low bits say nothing.
         let hash = (object >> 4).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         &self.shards[(hash >> 48) % SHARDS]
+    }
+
+    fn bearer(&self, cookie: u64) -> &AtomicU32 {
+        // Cookies are counted up.
+        &self.bearers[cookie as usize % BEARERS]
     }
 }
 
@@ -313,10 +322,27 @@ pub(crate) fn bind(at: &At, inner: &mut Inner) {
         meta.peer = hello.peer;
         meta.connect_parent = hello.connect_parent;
         meta.connect_start_ns = hello.connect_start_ns;
+        meta.cookie = hello.cookie;
+        at.state.sessions.bearer(hello.cookie).store(at.index + 1, Ordering::Release);
     } else if let Some(fd) = id.library.descriptor(id) {
         meta.peer = classify::peer_of(fd);
     }
     meta.peer_known = meta.peer != Endpoint::Unknown;
+}
+
+/// Calls `f` on the session whose records the socket `fd` carries, if that is known.
+pub(super) fn carried_by<R>(
+    state: &'static State,
+    fd: i32,
+    f: impl FnOnce(&Inner) -> Option<R>,
+) -> Option<R> {
+    let cookie = raw::socket_cookie(fd);
+    let index = state.sessions.bearer(cookie).load(Ordering::Acquire).checked_sub(1)?;
+    let conn = state.conns.get(index)?;
+    let object = conn.session.key.load(Ordering::Acquire);
+    let locked = At::new(state, Carrier::Session(object), index, conn).lock()?;
+    let is_its = cookie != 0 && object != 0 && locked.meta.tls.is_some() && locked.meta.cookie == cookie;
+    is_its.then(|| f(&locked)).flatten()
 }
 
 /// The connection that began with the session's random. Where the library does not tell which end it is, only one end of
