@@ -323,7 +323,10 @@ pub(crate) fn bind(at: &At, inner: &mut Inner) {
         meta.connect_parent = hello.connect_parent;
         meta.connect_start_ns = hello.connect_start_ns;
         meta.cookie = hello.cookie;
-        at.state.sessions.bearer(hello.cookie).store(at.index + 1, Ordering::Release);
+        at.state
+            .sessions
+            .bearer(hello.cookie)
+            .store(at.index + 1, Ordering::Release);
     } else if let Some(fd) = id.library.descriptor(id) {
         meta.peer = classify::peer_of(fd);
     }
@@ -337,11 +340,16 @@ pub(super) fn carried_by<R>(
     f: impl FnOnce(&Inner) -> Option<R>,
 ) -> Option<R> {
     let cookie = raw::socket_cookie(fd);
-    let index = state.sessions.bearer(cookie).load(Ordering::Acquire).checked_sub(1)?;
+    let index = state
+        .sessions
+        .bearer(cookie)
+        .load(Ordering::Acquire)
+        .checked_sub(1)?;
     let conn = state.conns.get(index)?;
     let object = conn.session.key.load(Ordering::Acquire);
     let locked = At::new(state, Carrier::Session(object), index, conn).lock()?;
-    let is_its = cookie != 0 && object != 0 && locked.meta.tls.is_some() && locked.meta.cookie == cookie;
+    let is_its =
+        cookie != 0 && object != 0 && locked.meta.tls.is_some() && locked.meta.cookie == cookie;
     is_its.then(|| f(&locked)).flatten()
 }
 

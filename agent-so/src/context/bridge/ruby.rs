@@ -64,7 +64,7 @@ static FIBERS: AtomicBool = AtomicBool::new(false);
 /// `ruby_run_node`: runs the program. The interpreter is ready, and this thread holds its lock.
 unsafe extern "C" fn run_node<const COPY: usize>(node: *mut c_void) -> c_int {
     contain(|| {
-        if process::state().is_some()
+        if process::peek().is_some()
             // SAFETY: called in place of `ruby_run_node`, with its argument.
             && let Err(why) = unsafe { load(COPY, node) }
         {
@@ -359,13 +359,26 @@ mod tests {
 
     #[test]
     fn work_is_kept_in_a_small_integer() {
-        let rows = [(0, false), (1 << 32, false), (7 << 32 | 3, true), (u64::from(u32::MAX), false)];
+        let rows = [
+            (0, false),
+            (1 << 32, false),
+            (7 << 32 | 3, true),
+            (u64::from(u32::MAX), false),
+        ];
         for (whom, inherited) in rows {
-            let value = Work { whom: Ref(whom), inherited }.to_value();
+            let value = Work {
+                whom: Ref(whom),
+                inherited,
+            }
+            .to_value();
             let work = Work::of_value(value).unwrap();
             assert_eq!((work.whom.0, work.inherited), (whom, inherited));
         }
-        let worn = Work { whom: Ref(u64::MAX), inherited: true }.to_value();
+        let worn = Work {
+            whom: Ref(u64::MAX),
+            inherited: true,
+        }
+        .to_value();
         assert_eq!(Work::of_value(worn).unwrap().whom, Ref::NOBODY);
         assert!(Work::of_value(8).is_none(), "nil of 3.1");
         assert!(Work::of_value(4).is_none(), "nil of 3.2");

@@ -5,7 +5,8 @@ NATIVE = self
 
 # The descriptor below a server's connection.
 def self.descriptor(io)
-  4.times { ::IO === io ? break : io = io.to_io }
+  io = io.to_io
+  io = io.to_io unless ::IO === io
   io.fileno
 rescue ::StandardError
   -1
