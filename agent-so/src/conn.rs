@@ -13,6 +13,7 @@ pub(crate) mod observe;
 pub(crate) mod resolver;
 pub(crate) mod rewrite;
 pub(crate) mod scribe;
+pub(crate) mod serving;
 pub(crate) mod session;
 pub(crate) mod slot;
 pub(crate) mod table;

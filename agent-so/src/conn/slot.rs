@@ -54,7 +54,7 @@ pub(crate) struct Inner {
 pub(crate) struct Meta {
     /// The other end, once asked for.
     pub(crate) peer: Endpoint,
-    /// Which socket this is (`SO_COOKIE`).
+    /// Which socket this is (`SO_COOKIE`); for a TLS session the one that carries it, once that is known.
     pub(crate) cookie: u64,
     /// The descriptor turned out to be another socket's, or a file's.
     pub(crate) stale: bool,

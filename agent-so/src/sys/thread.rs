@@ -14,6 +14,8 @@ pub(crate) const VFORK: u32 = 2;
 pub(crate) const SEPARATE: u32 = 8;
 /// This thread has read a server request.
 pub(crate) const SERVES: u32 = 4;
+/// What a bridge says of this thread it has from whoever began it (`bridge::ruby`).
+pub(crate) const INHERITED: u32 = 32;
 
 /// Per-thread state. Cells suffice: only the owning thread (and its signal handlers) touches them.
 #[repr(C)]
@@ -22,7 +24,7 @@ pub(crate) struct Thread {
     guard: Cell<usize>,
     /// The server exchange whose bytes this thread read last (`records::Ref`, 0 for none).
     pub(crate) last_read: Cell<u64>,
-    /// [`AGENT`], [`VFORK`], [`SERVES`], [`SEPARATE`].
+    /// [`AGENT`], [`VFORK`], [`SERVES`], [`SEPARATE`], [`INHERITED`].
     pub(crate) flags: Cell<u32>,
     _reserved: Cell<u32>,
     /// Signals that the thread blocked when it began to serve.

@@ -17,6 +17,8 @@ pub enum Instrumentation {
     OpenSsl,
     /// What passes through GnuTLS.
     GnuTls,
+    /// Which request Ruby code works for.
+    Ruby,
 }
 
 /// A row per [`Instrumentation`], in their order: its own name and the aliases.
@@ -27,7 +29,7 @@ struct Row {
     aliases: &'static [&'static str],
 }
 
-const ROWS: [Row; 4] = [
+const ROWS: [Row; 5] = [
     Row {
         name: "HTTP_SERVER",
         carrier: false,
@@ -134,6 +136,11 @@ const ROWS: [Row; 4] = [
         name: "GNUTLS",
         carrier: true,
         aliases: &["TLS"],
+    },
+    Row {
+        name: "RUBY",
+        carrier: true,
+        aliases: &["CONCURRENT_RUBY"],
     },
 ];
 
