@@ -116,7 +116,7 @@ static WATCH: Guarded = Guarded {
 };
 
 /// Runs `f` on the watch, then looks at what was announced meanwhile. Nobody waits: a child that was forked while another
-/// thread was in here finds the watch taken for ever, and replaces nothing more.
+/// thread was in here, or a process after a contained panic in here, finds the watch taken for ever, and replaces nothing more.
 fn with_watch(f: impl FnOnce(&mut Watch)) {
     if WATCH.taken.swap(true, Ordering::Acquire) {
         WATCH.missed.store(true, Ordering::Release);
@@ -312,7 +312,7 @@ impl Watch {
 }
 
 /// Memory that replacing functions takes at most: text of `/proc/self/maps`, and little else.
-const HEAP: usize = 1 << 20;
+const HEAP: usize = 16 << 20;
 
 /// The functions of a family that the object defines, each of which can be replaced.
 fn checked(
@@ -396,13 +396,7 @@ impl Name {
 
 /// What the linker calls when its list of objects has changed.
 fn changed() {
-    let moment = if crate::sys::thread::current().has(crate::sys::thread::AGENT) {
-        // Our own thread (a resolver's module): it has other descriptors than what is needed here would go by.
-        Moment::Late
-    } else {
-        Moment::Safe
-    };
-    with_watch(|watch| watch.look(moment));
+    with_watch(|watch| watch.look(Moment::Safe));
 }
 
 #[cfg(test)]

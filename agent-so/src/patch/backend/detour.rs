@@ -2,12 +2,12 @@
 //!
 //! What it really does, and what follows: it maps pools of one page, readable, writable and executable, for relays and trampolines.
 //! The pools are closed here after each use and opened before the next. It makes the patched page writable without taking away that
-//! it is executable; where that is refused (SELinux, MemoryDenyWriteExecute) nothing has happened yet. It reads
-//! `/proc/self/maps` through libc several times a function, so without `/proc` it does nothing.
+//! it is executable; where that is refused (SELinux, MemoryDenyWriteExecute) nothing has happened yet. It asks for the
+//! mappings again and again, which our own `region` answers from one read of `/proc/self/maps`; without `/proc` it does nothing.
 
 use super::{Backend, OPEN, Refusal, may_write_code};
 use crate::sys::memory::PAGE;
-use crate::sys::{raw, region};
+use crate::sys::{self, raw};
 use detour::{RawDetour, Threads, Transaction};
 use std::ffi::c_void;
 use std::mem::ManuallyDrop;
@@ -80,7 +80,7 @@ fn is_owner() -> bool {
 
 fn become_owner() {
     if OWNER.load(Ordering::Relaxed).is_null()
-        && let Some(page) = region::map(PAGE)
+        && let Some(page) = sys::region::map(PAGE)
     {
         OWNER.store(page.cast(), Ordering::Relaxed);
     }
@@ -113,6 +113,7 @@ impl Backend for Detour {
     fn begin() -> Result<(), Refusal> {
         // Else `detour` would turn a whole pool from executable to writable and back while the program may run in it.
         may_write_code()?;
+        region::hold().map_err(|_| "/proc/self/maps cannot be read")?;
         if pages().all(|page| protect(page, OPEN).is_ok()) {
             return Ok(());
         }
@@ -144,6 +145,7 @@ impl Backend for Detour {
     }
 
     fn end() {
+        region::release();
         for page in pages() {
             // Refused, the page stays as `detour` made it.
             let _ = protect(page, CLOSED);
@@ -161,6 +163,6 @@ fn why(error: &detour::Error) -> Refusal {
         Error::PatchAreaTooSmall => "it is too short",
         Error::NoNearbyMemory => "no memory is free within reach",
         Error::TargetModified => "somebody else changed it",
-        _ => "memory could not be changed, or /proc/self/maps not be read",
+        _ => "memory could not be changed",
     }
 }
