@@ -313,6 +313,7 @@ pub(crate) fn bind(at: &At, inner: &mut Inner) {
         meta.peer = hello.peer;
         meta.connect_parent = hello.connect_parent;
         meta.connect_start_ns = hello.connect_start_ns;
+        meta.cookie = hello.cookie;
     } else if let Some(fd) = id.library.descriptor(id) {
         meta.peer = classify::peer_of(fd);
     }

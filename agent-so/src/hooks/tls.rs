@@ -49,14 +49,14 @@ pub(crate) enum Library {
 }
 
 /// What the patcher is to look for, by the settings. Called once, in the constructor.
-pub(crate) fn wanted() -> &'static [&'static Family] {
+pub(crate) fn wanted() -> Vec<&'static Family> {
     let on = settings::get().config.instrumentations;
     let all = [
         (Instrumentation::OpenSsl, &openssl::FAMILY),
         (Instrumentation::GnuTls, &gnutls::FAMILY),
     ];
     let wanted = all.iter().filter(|(which, _)| on.is_enabled(*which));
-    wanted.map(|(_, family)| *family).collect::<Vec<_>>().leak()
+    wanted.map(|(_, family)| *family).collect()
 }
 
 impl Library {

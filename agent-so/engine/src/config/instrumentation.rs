@@ -17,6 +17,10 @@ pub enum Instrumentation {
     OpenSsl,
     /// What passes through GnuTLS.
     GnuTls,
+    /// The tasks and contexts of CPython.
+    Asyncio,
+    /// Threads, pools and greenlets that Python code starts.
+    Threading,
 }
 
 /// A row per [`Instrumentation`], in their order: its own name and the aliases.
@@ -27,7 +31,7 @@ struct Row {
     aliases: &'static [&'static str],
 }
 
-const ROWS: [Row; 4] = [
+const ROWS: [Row; 6] = [
     Row {
         name: "HTTP_SERVER",
         carrier: false,
@@ -133,6 +137,16 @@ const ROWS: [Row; 4] = [
         name: "GNUTLS",
         carrier: true,
         aliases: &["TLS"],
+    },
+    Row {
+        name: "ASYNCIO",
+        carrier: true,
+        aliases: &["PYTHON"],
+    },
+    Row {
+        name: "THREADING",
+        carrier: true,
+        aliases: &["EVENTLET", "GEVENT", "PYTHON"],
     },
 ];
 
