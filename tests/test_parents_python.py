@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import glob
+import os
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,8 +15,9 @@ from harness import client
 from harness.apps import GUNICORN
 from harness.parents import AT_ONCE, Counts, count_parents, fire
 from harness.ports import free_port
-from harness.processes import CACHE, PYTHON, Launcher, Program
+from harness.processes import APPS, CACHE, NONE, PYTHON, Launcher, Program
 from harness.receiver import Receiver
+from harness.rounds import rounds
 from harness.tls import TlsUpstream, certificates
 from harness.upstream import Upstream
 
@@ -29,6 +33,9 @@ SERVERS: dict[str, list[str | Path]] = {
     "aiohttp": [PYTHON, PROGRAMS / "parents_aiohttp.py"],
     "streams": [PYTHON, PROGRAMS / "parents_streams.py"],
     "trio": [PYTHON, PROGRAMS / "parents_trio.py"],
+    "django": [PYTHON, PROGRAMS / "parents_django.py", "runserver", "127.0.0.1:{port}"],
+    "django-uvicorn": [*(word.replace("parents_asgi", "parents_django") for word in UVICORN), "--loop", "asyncio"],
+    "django-hypercorn": [HYPERCORN, "parents_django:app", "-b", "127.0.0.1:{port}"],
     "flask": [PYTHON, PROGRAMS / "parents_wsgi.py"],
     "gunicorn-sync": [*WSGI, "-w", "20"],
     "gunicorn-gthread": [*WSGI, "-w", "2", "-k", "gthread", "--threads", "20"],
@@ -36,7 +43,7 @@ SERVERS: dict[str, list[str | Path]] = {
     "eventlet": [PYTHON, PROGRAMS / "parents_wsgi.py"],
 }
 ENV = {"eventlet": {"EVENTLET": "1"}}
-CLOSING = ("flask", "gunicorn-sync")  # a connection a request
+CLOSING = ("flask", "django", "gunicorn-sync")  # a connection a request
 ROUNDS = 3
 ALL = ROUNDS * AT_ONCE
 
@@ -58,6 +65,10 @@ WAYS = {
     "aiohttp": [f"/async/{way}" for way in ON_LOOPS],
     "streams": [f"/async/{way}" for way in ON_LOOPS if way != "to_thread"],
     "trio": ["/async/call", "/async/later", "/async/task"],
+    "hypercorn-trio": ["/def/call", "/def/later"],
+    "django": ["/def/later", "/def/submit", "/async/later"],
+    "django-uvicorn": ["/async/later", "/async/task", "/async/executor", "/def/call", "/def/later"],
+    "django-hypercorn": ["/async/later", "/async/task", "/def/call", "/def/later"],
     "flask": [f"/def/{way}" for way in IN_THREADS],
     "gunicorn-sync": ["/def/later", "/def/submit", "/def/thread"],
     "gunicorn-gthread": ["/def/later", "/def/submit", "/def/thread"],
@@ -169,3 +180,130 @@ def test_threads_switched_off(launcher: Launcher, receiver: Receiver, upstream: 
     program = start(launcher, "uvicorn-asyncio", upstream.url, env={"OTEL_INSTRUMENTATION_THREADING_ENABLED": "false"})
     assert fire(receiver, program.port, "/def/submit") == Counts(0, 0, ALL)
     assert fire(receiver, program.port, "/def/later") == Counts(ALL, 0, 0)
+
+
+def interpreters() -> dict[str, str]:
+    """The CPythons of this machine, by version: pyenv's, and what is on PATH."""
+    places = [*glob.glob(os.path.expanduser("~/.pyenv/versions/*/bin")), *os.environ["PATH"].split(":")]
+    tell = "import sys; print('%d.%d.%d' % sys.version_info[:3])"
+    found: dict[str, str] = {}
+    for path in (f"{place}/python3.{minor}" for place in places for minor in range(8, 15)):
+        if os.path.isfile(path) and not path.startswith(os.path.expanduser("~/.pyenv/shims")):
+            told = subprocess.run([path, "-c", tell], capture_output=True, text=True)
+            if told.returncode == 0:
+                found.setdefault(told.stdout.strip(), path)
+    return dict(sorted(found.items()))
+
+
+@pytest.mark.parametrize("version", INTERPRETERS := interpreters())
+def test_every_version(launcher: Launcher, receiver: Receiver, upstream: Upstream, version: str) -> None:
+    """Only what the standard library has: a loop with a task per connection, and threads."""
+    port, env = free_port(), {"UPSTREAM": upstream.url}
+    counts = {}
+    for program, ways in {
+        "parents_streams.py": ["/async/call", "/async/later", "/async/task", "/async/gathered", "/async/executor"],
+        "parents_stdlib.py": ["/def/call", "/def/submit", "/def/thread"],
+    }.items():
+        running = launcher.start(INTERPRETERS[version], PROGRAMS / program, port=port, env=env)
+        counts |= {way: fire(receiver, running.port, way, rounds=1) for way in ways}
+        running.stop()
+    assert counts == dict.fromkeys(counts, Counts(AT_ONCE, 0, 0))
+
+
+@pytest.mark.parametrize("version", INTERPRETERS)
+def test_the_interpreter_ends_while_threads_work(launcher: Launcher, version: str) -> None:
+    """Threads that wait for the interpreter in a hook are ended there, as they would be a moment later."""
+    bare = launcher.run(INTERPRETERS[version], PROGRAMS / "finalising.py", how=NONE)
+    for _ in rounds(few=5, all=50):
+        done = launcher.run(INTERPRETERS[version], PROGRAMS / "finalising.py")
+        assert (done.code, done.out) == (bare.code, bare.out) == (0, b"done\n"), done.err
+
+
+SIGNALS = """
+import runpy, signal, sys
+signal.signal(signal.SIGALRM, lambda *_: None)
+signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+runpy.run_path(sys.argv[1])
+"""
+SECOND_INTERPRETER = """
+import runpy, sys
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+second = interpreters.create()
+runpy.run_path(sys.argv[1])
+"""
+OWN_VARIABLE = """
+import contextvars, runpy, sys, threading
+from concurrent.futures import ThreadPoolExecutor
+mine = contextvars.ContextVar("otel_run", default="unset")
+mine.set("mine")
+before = set(dir(__builtins__)), set(vars(threading)), set(vars(threading.Thread))
+import http.server
+def check(self, before=before, done=http.server.BaseHTTPRequestHandler.finish):
+    assert ThreadPoolExecutor(1).submit(mine.get).result() == "unset", "only the agent's variable is carried"
+    assert before == (set(dir(__builtins__)), set(vars(threading)), set(vars(threading.Thread))), "a name is left behind"
+    assert [v.name for v in contextvars.copy_context()] in ([], ["otel_run"])
+    done(self)
+http.server.BaseHTTPRequestHandler.finish = check
+runpy.run_path(sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("program, way", [("parents_stdlib.py", "/def/call"), ("parents_streams.py", "/async/later")])
+def test_signals_meanwhile(launcher: Launcher, receiver: Receiver, upstream: Upstream, program: str, way: str) -> None:
+    port = free_port()
+    launcher.start(PYTHON, "-c", SIGNALS, PROGRAMS / program, port=port, env={"UPSTREAM": upstream.url})
+    assert fire(receiver, port, way, rounds=5) == Counts(5 * AT_ONCE, 0, 0)
+
+
+def test_beside_another_interpreter(launcher: Launcher, receiver: Receiver, upstream: Upstream) -> None:
+    """Whose lock a thread would take is not certain there: nothing is asked."""
+    port = free_port()
+    program = launcher.start(PYTHON, "-c", SECOND_INTERPRETER, PROGRAMS / "parents_stdlib.py", port=port, env={"UPSTREAM": upstream.url})
+    assert fire(receiver, port, "/def/call") == Counts(ALL, 0, 0)  # the rules are right for threads
+    assert fire(receiver, port, "/def/submit") == Counts(0, 0, ALL)
+    assert program.err == b""
+
+
+def test_the_program_finds_nothing_changed(launcher: Launcher, receiver: Receiver, upstream: Upstream) -> None:
+    """A context variable of its own with the same name, its context, its names."""
+    port = free_port()
+    program = launcher.start(PYTHON, "-c", OWN_VARIABLE, PROGRAMS / "parents_stdlib.py", port=port, env={"UPSTREAM": upstream.url})
+    assert fire(receiver, port, "/def/submit") == Counts(ALL, 0, 0)
+    assert program.out + program.err == b""
+
+
+PRETENDED = {
+    "a version from the future": 'const char *Py_GetVersion(void) { return "3.99.0 (main)"; }',
+    "a free-threaded build": 'const char *Py_GetVersion(void) { return "3.13.0 free-threading build (main)"; }',
+    "no room for an exit function": "int Py_AtExit(void (*f)(void)) { return -1; }",
+}
+
+
+@pytest.mark.parametrize("why", PRETENDED)
+def test_stands_down(launcher: Launcher, receiver: Receiver, upstream: Upstream, tmp_path: Path, why: str) -> None:
+    """The program is left as it was, and the rules hold."""
+    library = compile_c(tmp_path, PRETENDED[why], "-shared")
+    port = free_port()
+    env = {"UPSTREAM": upstream.url, "LD_PRELOAD": library, "OTEL_LOG_LEVEL": "info"}
+    program = launcher.start(PYTHON, PROGRAMS / "parents_stdlib.py", port=port, env=env)
+    assert fire(receiver, port, "/def/call") == Counts(ALL, 0, 0)
+    assert fire(receiver, port, "/def/submit") == Counts(0, 0, ALL)
+    assert b"tasks of Python are not told apart" in program.err
+
+
+def test_something_that_only_looks_like_an_interpreter(launcher: Launcher, receiver: Receiver, tmp_path: Path) -> None:
+    library = compile_c(tmp_path, "int Py_IsInitialized(void) { return 1; }", "-shared")
+    port = free_port()
+    launcher.start("node", APPS / "node/server.js", port=port, env={"LD_PRELOAD": library})
+    client.get(port, "/")
+    assert receiver.wait_for(1)[0].kind == "SERVER"
+
+
+def compile_c(directory: Path, text: str, *options: str) -> str:
+    source, result = directory / "pretended.c", directory / "pretended.so"
+    source.write_text(text)
+    subprocess.run(["gcc", "-fPIC", *options, "-o", result, source], check=True)
+    return str(result)

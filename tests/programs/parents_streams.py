@@ -40,6 +40,8 @@ kept = set()
 
 
 async def serve(reader, writer):
+    me = asyncio.current_task()
+    kept.add(me)  # up to 3.11 nothing else does, and the garbage collector may take a task that waits
     try:
         while True:
             url = urlsplit((await message(reader)).split(" ")[1])
@@ -63,6 +65,7 @@ async def serve(reader, writer):
     except (asyncio.IncompleteReadError, ConnectionError):
         pass
     finally:
+        kept.discard(me)
         writer.close()
 
 

@@ -50,10 +50,8 @@ macro_rules! functions {
         pub(super) fn resolve() -> Result<(), &'static str> {
             let scope = scope().ok_or("Py_IsInitialized")?;
             $({
-                let mut found = find(scope, concat!($symbol, "\0"));
-                $(if found.is_null() {
-                    found = find(scope, concat!($other, "\0"));
-                })?
+                let found = find(scope, concat!($symbol, "\0"));
+                $(let found = if found.is_null() { find(scope, concat!($other, "\0")) } else { found };)?
                 if found.is_null() {
                     return Err($symbol);
                 }
@@ -112,10 +110,8 @@ fn scope() -> Option<*mut c_void> {
     // SAFETY: a Dl_info of zeros is a valid value to be overwritten.
     let mut info: libc::Dl_info = unsafe { std::mem::zeroed() };
     // SAFETY: any address may be asked about.
-    if late.is_null()
-        || unsafe { libc::dladdr(late, &raw mut info) } == 0
-        || info.dli_fname.is_null()
-    {
+    let known = unsafe { libc::dladdr(late, &raw mut info) } != 0;
+    if late.is_null() || !known || info.dli_fname.is_null() {
         return None;
     }
     let flags = libc::RTLD_LAZY | libc::RTLD_NOLOAD;
