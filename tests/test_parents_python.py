@@ -5,6 +5,8 @@ from __future__ import annotations
 import glob
 import os
 import subprocess
+import sys
+import sysconfig
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -300,6 +302,31 @@ def test_something_that_only_looks_like_an_interpreter(launcher: Launcher, recei
     launcher.start("node", APPS / "node/server.js", port=port, env={"LD_PRELOAD": library})
     client.get(port, "/")
     assert receiver.wait_for(1)[0].kind == "SERVER"
+
+
+EMBEDDING = """
+#include <dlfcn.h>
+#include <stdlib.h>
+int main(int argc, char **argv) {
+  void *python = dlopen(argv[1], RTLD_NOW | RTLD_GLOBAL);
+  if (!python) return 2;
+  ((void (*)(void))dlsym(python, "Py_Initialize"))();
+  return ((int (*)(const char *))dlsym(python, "PyRun_SimpleString"))("import os, runpy; runpy.run_path(os.environ['PROGRAM'])");
+}
+"""
+
+
+def test_an_embedded_interpreter_that_is_loaded_late(
+    launcher: Launcher, receiver: Receiver, upstream: Upstream, tmp_path: Path
+) -> None:
+    library = Path(sysconfig.get_config_var("LIBDIR"), sysconfig.get_config_var("INSTSONAME"))
+    if not library.name.endswith(".1.0"):
+        pytest.skip("this Python has no shared library")
+    program = compile_c(tmp_path, EMBEDDING, "-ldl")
+    port = free_port()
+    env = {"UPSTREAM": upstream.url, "PROGRAM": str(PROGRAMS / "parents_streams.py"), "PYTHONHOME": sys.base_prefix}
+    launcher.start(program, library, port=port, env=env)
+    assert fire(receiver, port, "/async/task") == Counts(ALL, 0, 0)
 
 
 def compile_c(directory: Path, text: str, *options: str) -> str:
