@@ -181,6 +181,7 @@ fn start(argv: &[&'static [u8]], environment: &[&'static [u8]]) {
     }
     let mut families = tls::wanted();
     families.extend(bridge::ruby::wanted(exe));
+    families.extend(bridge::python::start());
     patch::start(families.leak());
 }
 

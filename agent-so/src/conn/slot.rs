@@ -66,6 +66,8 @@ pub(crate) struct Meta {
     pub(crate) reader: usize,
     /// The server request whose head was read last.
     pub(crate) newest: Ref,
+    /// Whether a request was read before that one.
+    pub(crate) newest_is_later: bool,
     /// The server request that was being served when `connect` was called.
     pub(crate) connect_parent: Ref,
     /// When `connect` was called.

@@ -7,21 +7,40 @@
 //!   claims the request that the thread has just read ([`claim`]) when the runtime hands it to the program, and carries
 //!   the token along as the runtime carries context.
 //! * A bridge that can *ask* the runtime does so when it is needed: before a request is sent ([`ask`]), and it tells the
-//!   runtime when one was read ([`request_read`]). Both are called without any lock held and outside of the agent, because
+//!   runtime when one was read ([`server_read`]) or is going to be ([`accepted`]). All are called without any lock held and outside of the agent, because
 //!   the runtime may take locks of its own and run the program's code.
 //!
 //! Where no bridge speaks for a thread the rules of the parent module hold.
 
+pub(crate) mod cells;
+pub(crate) mod python;
 pub(crate) mod ruby;
 
 use crate::export::record::Ref;
 use crate::sys::thread;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
+/// What the thread has just read as a server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Read {
+    /// The oldest request of the connection that is not answered yet; null if there is none.
+    pub(crate) request: Ref,
+    /// Which socket it came from (`SO_COOKIE`, 0 where that is not known).
+    pub(crate) socket: u64,
+    /// No request was read on the connection before.
+    pub(crate) first: bool,
+    /// The call was `read`, as of a file.
+    pub(crate) plain: bool,
+}
+
 /// A bridge that can ask. All functions may be called on any thread, at any time between two calls of the program's.
 pub(crate) struct Bridge {
-    /// The thread has read the head of this server request.
-    pub(crate) request_read: fn(Ref),
+    /// The thread has read from a connection on which this process is the server.
+    pub(crate) server_read: fn(&Read),
+    /// The thread has accepted this descriptor, or (negative) failed to.
+    pub(crate) accepted: fn(i32),
+    /// The thread works on the handshake of a TLS session on which this process is the server.
+    pub(crate) handshake: fn(),
     /// The thread is about to send a request or to connect: says for whom by [`set`].
     pub(crate) ask: fn(),
 }
@@ -47,10 +66,24 @@ fn installed() -> Option<&'static Bridge> {
     unsafe { BRIDGE.load(Ordering::Acquire).as_ref() }
 }
 
-/// Tells the runtime that the thread has read the head of a server request. No lock is held.
-pub(crate) fn request_read(reference: Ref) {
+/// Tells the runtime what the thread has read. No lock is held.
+pub(crate) fn server_read(read: &Read) {
     if let Some(bridge) = installed() {
-        (bridge.request_read)(reference);
+        (bridge.server_read)(read);
+    }
+}
+
+/// Tells the runtime what the thread has accepted. No lock is held.
+pub(crate) fn accepted(fd: i32) {
+    if let Some(bridge) = installed() {
+        (bridge.accepted)(fd);
+    }
+}
+
+/// Tells the runtime of a handshake. No lock is held.
+pub(crate) fn handshake() {
+    if let Some(bridge) = installed() {
+        (bridge.handshake)();
     }
 }
 

@@ -16,6 +16,8 @@ pub(crate) const SEPARATE: u32 = 8;
 pub(crate) const SERVES: u32 = 4;
 /// What a bridge says of this thread it has from whoever began it (`bridge::ruby`).
 pub(crate) const INHERITED: u32 = 32;
+/// An event loop runs here that reads outside of the context in which it then calls the program (`bridge::python`).
+pub(crate) const READS_OUTSIDE: u32 = 16;
 
 /// Per-thread state. Cells suffice: only the owning thread (and its signal handlers) touches them.
 #[repr(C)]
@@ -24,13 +26,19 @@ pub(crate) struct Thread {
     guard: Cell<usize>,
     /// The server exchange whose bytes this thread read last (`records::Ref`, 0 for none).
     pub(crate) last_read: Cell<u64>,
-    /// [`AGENT`], [`VFORK`], [`SERVES`], [`SEPARATE`], [`INHERITED`].
+    /// [`AGENT`], [`VFORK`], [`SERVES`], [`SEPARATE`], [`READS_OUTSIDE`], [`INHERITED`].
     pub(crate) flags: Cell<u32>,
     _reserved: Cell<u32>,
     /// Signals that the thread blocked when it began to serve.
     pub(crate) usual_mask: Cell<u64>,
     /// What a bridge says of the thread (`context::bridge`), 0 for nothing.
     pub(crate) current: Cell<u64>,
+    /// What a bridge told the runtime on this thread last.
+    pub(crate) told: Cell<u64>,
+    /// What a bridge is to tell the runtime as soon as the program's code is called.
+    pub(crate) pending: Cell<u64>,
+    /// What a bridge has to undo when that code returns: where, and how.
+    pub(crate) lent: Cell<[usize; 2]>,
 }
 
 global_asm!(
@@ -38,9 +46,9 @@ global_asm!(
     ".hidden otel_run_thread",
     ".globl otel_run_thread",
     ".type otel_run_thread,@object",
-    ".size otel_run_thread,40",
+    ".size otel_run_thread,72",
     ".p2align 3",
-    "otel_run_thread: .zero 40",
+    "otel_run_thread: .zero 72",
     ".previous",
 );
 
@@ -105,6 +113,8 @@ impl Thread {
     pub(crate) fn forget(&self) {
         self.last_read.set(0);
         self.current.set(0);
+        self.told.set(0);
+        self.pending.set(0);
         self.clear(SERVES);
     }
 

@@ -19,6 +19,10 @@ pub enum Instrumentation {
     GnuTls,
     /// Which request Ruby code works for.
     Ruby,
+    /// The tasks and contexts of CPython.
+    Asyncio,
+    /// Threads, pools and greenlets that Python code starts.
+    Threading,
 }
 
 /// A row per [`Instrumentation`], in their order: its own name and the aliases.
@@ -29,7 +33,7 @@ struct Row {
     aliases: &'static [&'static str],
 }
 
-const ROWS: [Row; 5] = [
+const ROWS: [Row; 7] = [
     Row {
         name: "HTTP_SERVER",
         carrier: false,
@@ -141,6 +145,16 @@ const ROWS: [Row; 5] = [
         name: "RUBY",
         carrier: true,
         aliases: &["CONCURRENT_RUBY"],
+    },
+    Row {
+        name: "ASYNCIO",
+        carrier: true,
+        aliases: &["PYTHON"],
+    },
+    Row {
+        name: "THREADING",
+        carrier: true,
+        aliases: &["EVENTLET", "GEVENT", "PYTHON"],
     },
 ];
 

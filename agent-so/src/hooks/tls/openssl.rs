@@ -8,6 +8,7 @@ use crate::conn::edit::Wire;
 use crate::conn::session::{self, Call, Doing, Id};
 use crate::conn::slot::SERVER;
 use crate::conn::{connect, observe, rewrite};
+use crate::context::bridge;
 use crate::patch::{COPIES, Family, Hook, Originals};
 use crate::sys::errno;
 use agent_engine::exchange::Fault;
@@ -377,10 +378,13 @@ macro_rules! handshakes {
                 let call = session::enter(id::<COPY>(ssl), Doing::Else, std::ptr::null());
                 // SAFETY: the program's own call.
                 let result = unsafe { real(ssl) };
-                if let Some(call) = call
-                    && result <= 0
-                {
-                    failure(&call, COPY, ssl, result, Doing::Else);
+                if let Some(call) = call {
+                    if result <= 0 {
+                        failure(&call, COPY, ssl, result, Doing::Else);
+                    }
+                    if is_server(id::<COPY>(ssl)) == Some(true) {
+                        bridge::handshake();
+                    }
                 }
                 result
             }
