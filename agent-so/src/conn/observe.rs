@@ -64,6 +64,7 @@ fn took(at: &At, result: isize, buffers: &[iovec]) -> Option<Ref> {
     if inner.stream.role() == Some(Kind::Server) {
         at.conn.set_hint(SERVER, true);
         context::server::read(at.state, inner);
+        thread::current().last_conn.set(at.index + 1);
     }
     let newest = inner.meta.newest;
     drop(locked);

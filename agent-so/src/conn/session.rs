@@ -161,6 +161,14 @@ fn begin(conn: &'static Conn, id: Id) {
     part.attempts.store(0, Ordering::Relaxed);
 }
 
+/// The session from which the thread read a request last.
+pub(super) fn read_last(state: &'static State) -> Option<At> {
+    let index = thread::current().last_conn.get().checked_sub(1)?;
+    let conn = state.conns.get(index)?;
+    let object = conn.session.key.load(Ordering::Acquire);
+    (object != 0).then(|| At::new(state, Carrier::Session(object), index, conn))
+}
+
 /// A call of the program's on a session that is followed.
 pub(crate) struct Call {
     pub(crate) at: At,

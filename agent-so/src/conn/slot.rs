@@ -66,6 +66,8 @@ pub(crate) struct Meta {
     pub(crate) reader: usize,
     /// The server request whose head was read last.
     pub(crate) newest: Ref,
+    /// The server request that was given out last (`conn::claim`).
+    pub(crate) claimed: Ref,
     /// The server request that was being served when `connect` was called.
     pub(crate) connect_parent: Ref,
     /// When `connect` was called.

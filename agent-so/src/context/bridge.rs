@@ -12,9 +12,11 @@
 //!
 //! Where no bridge speaks for a thread the rules of the parent module hold.
 
+pub(crate) mod node;
+
 use crate::export::record::Ref;
 use crate::sys::thread;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 /// A bridge that can ask. All functions may be called on any thread, at any time between two calls of the program's.
 pub(crate) struct Bridge {
@@ -26,6 +28,14 @@ pub(crate) struct Bridge {
 
 /// The bridge of this process that can ask; null where there is none.
 static BRIDGE: AtomicPtr<Bridge> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Where the bridge says nothing of a thread, nobody can.
+static SPEAKS_FOR_ALL: AtomicBool = AtomicBool::new(false);
+
+/// The runtime has more than the threads that a bridge speaks for: the rules hold for none of them.
+pub(crate) fn speak_for_all() {
+    SPEAKS_FOR_ALL.store(true, Ordering::Relaxed);
+}
 
 /// Installs the bridge that can ask. In the constructor.
 pub(crate) fn install(bridge: &'static Bridge) {
@@ -54,7 +64,9 @@ pub(crate) fn ask() {
 /// What the bridge says of the calling thread: a request, [`Ref::NOBODY`], or `None` where no bridge speaks.
 pub(super) fn current() -> Option<Ref> {
     match thread::current().current.get() {
-        0 => None,
+        0 => SPEAKS_FOR_ALL
+            .load(Ordering::Relaxed)
+            .then_some(Ref::NOBODY),
         token => Some(Ref(token)),
     }
 }
