@@ -14,6 +14,7 @@ from harness.apps import Site  # noqa: E402
 from harness.collector import Collector  # noqa: E402
 from harness.processes import AGENT, COMMAND, OTEL_RUN, PRELOAD, Launcher  # noqa: E402
 from harness.receiver import Receiver  # noqa: E402
+from harness.tls import TlsUpstream  # noqa: E402
 from harness.upstream import Upstream  # noqa: E402
 
 
@@ -46,6 +47,13 @@ def receiver() -> Iterator[Receiver]:
 @pytest.fixture
 def upstream() -> Iterator[Upstream]:
     upstream = Upstream()
+    yield upstream
+    upstream.close()
+
+
+@pytest.fixture
+def tls_upstream() -> Iterator[TlsUpstream]:
+    upstream = TlsUpstream()
     yield upstream
     upstream.close()
 

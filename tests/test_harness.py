@@ -7,13 +7,14 @@ import subprocess
 
 import pytest
 
-from harness import apps, client
+from harness import apps, client, tls
 from harness.apps import Site
 from harness.assertions import ANY_PORT, Expect, assert_child, assert_exactly, assert_spans, route_of
 from harness.collector import Collector
 from harness.processes import BASE_ENV, NONE, PYTHON, Launcher
 from harness.receiver import Fault, Receiver
 from harness.spans import trees
+from harness.tls import ConnectProxy, TlsUpstream, certificates
 from harness.upstream import Upstream
 
 pytestmark = pytest.mark.harness
@@ -134,3 +135,18 @@ def test_apache_without_the_agent(site: Site, upstream: Upstream, mpm: str) -> N
     apache = site.start_apache(mpm, upstream.port, how=NONE)
     assert client.get(apache.port, "/static/page.html").body == b"<p>static</p>"
     assert client.get(apache.port, "/app/echo?id=7").json["id"] == "7"
+
+
+def test_tls_upstream_keeps_every_byte() -> None:
+    """Directly and through a tunnel."""
+    upstream, proxy = TlsUpstream(), ConnectProxy()
+    body = bytes(range(256)) * 1000
+    sent = tls.get(upstream.port, "/echo?id=1", {"traceparent": "00-1-2-01"}, "POST", body)
+    command = ["curl", "-sS", "--cacert", certificates().ca, "-x", proxy.url, f"{upstream.url}/close"]
+    done = subprocess.run(command, env=BASE_ENV, capture_output=True, timeout=20)
+    assert (done.stdout, done.stderr) == (b"until close\n", b"")
+    first, second = upstream.seen
+    assert sent.status == 200 and first.body == body and first.value("traceparent") == "00-1-2-01"
+    assert second.target == "/close" and proxy.heads[0].startswith(b"CONNECT localhost:%d HTTP/1.1\r\n" % upstream.port)
+    upstream.close()
+    proxy.close()

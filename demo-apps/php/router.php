@@ -26,6 +26,9 @@ switch ($path) {
     case '/fetch-curl':
         $call = curl_init("$upstream/echo?$query");
         curl_setopt($call, CURLOPT_RETURNTRANSFER, true);
+        if (getenv('SSL_CERT_FILE')) {  // libcurl, unlike the command, does not look there itself
+            curl_setopt($call, CURLOPT_CAINFO, getenv('SSL_CERT_FILE'));
+        }
         json(['id' => $id, 'upstream' => json_decode(curl_exec($call))]);
         break;
     default:

@@ -1,13 +1,20 @@
-# WEBrick and net/http.
+# WEBrick and net/http; HTTPS with $TLS_CERT and $TLS_KEY.
 require 'json'
 require 'net/http'
 require 'webrick'
+require 'webrick/https'
 
 UPSTREAM = ENV.fetch('UPSTREAM', 'http://127.0.0.1:5001')
 
+tls = ENV['TLS_CERT'] ? {
+  SSLEnable: true,
+  SSLCertificate: OpenSSL::X509::Certificate.new(File.read(ENV['TLS_CERT'])),
+  SSLPrivateKey: OpenSSL::PKey.read(File.read(ENV.fetch('TLS_KEY')))
+} : {}
+
 server = WEBrick::HTTPServer.new(
   BindAddress: '127.0.0.1', Port: Integer(ENV.fetch('PORT', '8000')),
-  Logger: WEBrick::Log.new(File::NULL), AccessLog: []
+  Logger: WEBrick::Log.new(File::NULL), AccessLog: [], **tls
 )
 
 def json(response, value)

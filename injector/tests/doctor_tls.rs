@@ -10,7 +10,8 @@ mod support;
 
 use support::{Lab, Through, doctor, finish};
 
-const OPENSSL: &str = "int SSL_read(void) { return 0; } int SSL_write(void) { return 0; }";
+const OPENSSL: &str = "int SSL_free(void) { return 0; } int SSL_get_error(void) { return 0; } \
+    int SSL_get_rbio(void) { return 0; }";
 const OPENSSL_TEXT: &str = r#"const char *volatile where = "../ssl/ssl_lib.c";"#;
 const MAIN: &str = "int main(void) { return 0; }";
 
@@ -42,7 +43,7 @@ fn tls_in_the_executable() {
         ("fixed-address", OPENSSL.into(), &["-no-pie"], symbols.into()),
         ("static-functions", format!("{OPENSSL_TEXT} {}", OPENSSL.replace("int SSL", "static __attribute__((used)) int SSL")), &[], symbols.into()),
         ("stripped", format!("{OPENSSL} {OPENSSL_TEXT}"), &["-s"], stripped.into()),
-        ("half", "int SSL_read(void) { return 0; }".into(), &[], none.into()),
+        ("half", "int SSL_free(void) { return 0; } int SSL_get_error(void) { return 0; }".into(), &[], none.into()),
         (
             "boring",
             OPENSSL_TEXT.replace("ssl_lib.c", "ssl_lib.cc"),

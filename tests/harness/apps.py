@@ -11,6 +11,7 @@ from typing import Any
 
 from harness.ports import free_port
 from harness.processes import APPS, CACHE, PYTHON, Launcher, Program
+from harness.tls import HOST, certificates
 
 GUNICORN = str(CACHE / "venv/bin/gunicorn")
 
@@ -25,8 +26,8 @@ COMMANDS: dict[str, list[str | Path]] = {
     "java": ["java", "-XX:+UseSerialGC", "-Xmx128m", "-cp", CACHE / "java", "DemoServer"],
     "php": ["php", "-S", "127.0.0.1:{port}", APPS / "php/router.php"],
     "ruby": ["ruby", APPS / "ruby/server.rb"],
+    "puma": ["puma", "-C", APPS / "ruby/puma.rb"],
 }
-
 
 
 def start(launcher: Launcher, app: str, upstream: str = "", port: int = 0, **options: Any) -> Program:
@@ -59,22 +60,45 @@ class Site:
         path.write_text(text)
         return path
 
-    def start_nginx(self, upstream_port: int = 9, keepalive: int = 0, workers: int = 1, **options: Any) -> Program:
-        port = free_port()
+    def start_nginx(self, upstream_port: int = 9, keepalive: int = 0, workers: int = 1, tls: bool = False,
+                    upstream_tls: bool = False, listen: str = "", tls_options: str = "", **options: Any) -> Program:
+        """`tls` is the server's side, `upstream_tls` the proxy's; `listen` and `tls_options` are nginx's words."""
+        port, files = free_port(), certificates()
         config = self.config(
             APPS / "nginx/nginx.conf.template", PORT=port, UPSTREAM=f"127.0.0.1:{upstream_port}", WORKERS=workers,
             KEEPALIVE=f"keepalive {keepalive};" if keepalive else "", USER="user root;" if os.getuid() == 0 else "",
+            LISTEN=f"{'ssl ' if tls else ''}{listen}", SCHEME="https" if upstream_tls else "http",
+            TLS=f"ssl_certificate {files.cert}; ssl_certificate_key {files.key}; {tls_options}" if tls else "",
+            PROXY_TLS="proxy_ssl_verify on; proxy_ssl_server_name on; "
+                      f"proxy_ssl_name {HOST}; proxy_ssl_trusted_certificate {files.ca};" if upstream_tls else "",
         )
         return self.launcher.start("nginx", "-p", self.directory, "-c", config, "-e", "stderr", port=port, **options)
 
-    def start_apache(self, mpm: str, upstream_port: int = 9, **options: Any) -> Program:
-        port = free_port()
+    def start_apache(self, mpm: str, upstream_port: int = 9, tls: bool = False, upstream_tls: bool = False,
+                     **options: Any) -> Program:
+        port, files = free_port(), certificates()
+        words = []
+        if tls:
+            words += ["SSLEngine on", f"SSLCertificateFile {files.cert}", f"SSLCertificateKeyFile {files.key}"]
+        if upstream_tls:
+            words += ["SSLProxyEngine on", "SSLProxyVerify require", f"SSLProxyCACertificateFile {files.ca}",
+                      "SSLProxyCheckPeerName off"]  # it knows names only, and the upstream is an address
         config = self.config(
             APPS / "apache/httpd.conf.template", PORT=port, UPSTREAM=f"127.0.0.1:{upstream_port}", MPM=mpm,
-            MODULES="/usr/lib/apache2/modules",
+            MODULES="/usr/lib/apache2/modules", SCHEME="https" if upstream_tls else "http", TLS="\n".join(words),
         )
         return self.launcher.start("apache2", "-f", config, "-DFOREGROUND",
                                    port=port, **options)
+
+    def start_haproxy(self, upstream_port: int = 9, tls: bool = False, upstream_tls: bool = False,
+                      mode: str = "http", **options: Any) -> Program:
+        port, files = free_port(), certificates()
+        config = self.config(
+            APPS / "haproxy/haproxy.cfg.template", PORT=port, MODE=mode, UPSTREAM=f"127.0.0.1:{upstream_port}",
+            BIND=f"ssl crt {files.both}" if tls else "",
+            SERVER=f"ssl verify required ca-file {files.ca} sni str({HOST}) verifyhost {HOST}" if upstream_tls else "",
+        )
+        return self.launcher.start("haproxy", "-db", "-f", config, port=port, **options)
 
     def remove(self) -> None:
         shutil.rmtree(self.directory, ignore_errors=True)

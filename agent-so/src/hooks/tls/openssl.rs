@@ -24,12 +24,11 @@ slots! {
     GET_ERROR GET_RBIO GET_FD GET_RFD GET_CLIENT_RANDOM IS_SERVER GET_SERVERNAME CTRL GET_MODE IS_INIT_FINISHED
 }
 
-/// What the patcher looks for and replaces. The marks leave out GnuTLS's imitation, which ends in GnuTLS's functions.
+/// What the patcher looks for and replaces. The marks are what every user needs: the linker leaves out of an executable what
+/// it does not call, `SSL_write` among it. They leave out GnuTLS's imitation, which ends in GnuTLS's functions.
 pub(crate) static FAMILY: Family = Family {
     name: "OpenSSL",
     marks: &[
-        Name::Exact("SSL_read"),
-        Name::Exact("SSL_write"),
         Name::Exact("SSL_free"),
         Name::Exact("SSL_get_error"),
         Name::Exact("SSL_get_rbio"),
@@ -263,11 +262,18 @@ unsafe fn written(
     len: usize,
     real: &dyn Fn(*const c_void, usize) -> (c_int, usize),
 ) -> (c_int, usize) {
-    let call = (len > 0).then(|| session::enter(id, buffer)).flatten();
-    let Some(call) = call else {
+    let Some(call) = session::enter(id, buffer) else {
         return real(buffer, len);
     };
     let ssl = id.object as Ssl;
+    if len == 0 {
+        // Some drive the handshake by writing nothing.
+        let (result, count) = real(buffer, len);
+        if result <= 0 {
+            failure(&call, id.copy, ssl, result, Doing::Handshaking);
+        }
+        return (result, count);
+    }
     let last = Cell::new(0);
     let send = |wire: Wire<'_>| {
         let piece = match wire {
@@ -300,7 +306,7 @@ unsafe extern "C" fn write<const COPY: usize>(
     len: c_int,
 ) -> c_int {
     let real = original!(WRITE, COPY, fn(Ssl, *const c_void, c_int) -> c_int, else -1);
-    if len <= 0 {
+    if len < 0 {
         // SAFETY: the program's own call.
         return unsafe { real(ssl, buffer, len) };
     }
@@ -311,7 +317,7 @@ unsafe extern "C" fn write<const COPY: usize>(
     };
     // SAFETY: the program's own call.
     match unsafe { written(id::<COPY>(ssl), buffer, len as usize, &call) } {
-        (1.., count) => count as c_int,
+        (1.., count) if count > 0 => count as c_int,
         (result, _) => result,
     }
 }

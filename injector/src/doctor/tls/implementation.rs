@@ -86,10 +86,11 @@ pub(crate) static ALL: [Implementation; 7] = [
     },
 ];
 
-/// With its relatives: LibreSSL and BoringSSL have the same functions.
+/// With its relatives: LibreSSL and BoringSSL have the same functions. These are the agent's marks: an executable into which
+/// it is linked need not have more, and GnuTLS's imitation has not all of them.
 pub(crate) const OPENSSL: Implementation = Implementation {
     name: "OpenSSL",
-    functions: &["SSL_read", "SSL_write"],
+    functions: &["SSL_free", "SSL_get_error", "SSL_get_rbio"],
     mangled: None,
     // Names of source files, which error reports carry; libcrypto, which many link for its hashes alone, has
     // neither.
