@@ -108,7 +108,14 @@ try {
       });
     }
 
-    subscribe('undici:request:create', ({ request }) => tokens.set(request, mine()));
+    // A pool whose connections are all busy creates the request later, in an event; its handler may know who asked for it.
+    const asked = (request) => {
+      for (const symbol of Object.getOwnPropertySymbols(request)) {
+        if (request[symbol] instanceof AsyncResource) return request[symbol].runInAsyncScope(mine);
+      }
+      return null;
+    };
+    subscribe('undici:request:create', ({ request }) => tokens.set(request, mine() ?? asked(request)));
     subscribe('undici:client:sendHeaders', ({ request, socket }) => {
       const token = tokens.get(request) ?? null;
       // Two heads may leave in one write: then it is nobody's.

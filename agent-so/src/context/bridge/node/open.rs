@@ -60,6 +60,22 @@ unsafe extern "C" fn open(path: *const c_char, flags: c_int, mode: c_int) -> c_i
 }
 
 fn memory_file(content: &[u8]) -> Option<c_int> {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    let room = (&raw mut limit) as usize;
+    // SAFETY: asks for a limit of this process; the room is one for a limit.
+    let known = unsafe {
+        raw::call(
+            libc::SYS_prlimit64,
+            [0, libc::RLIMIT_FSIZE as usize, 0, room, 0, 0],
+        )
+    };
+    if known.is_err() || limit.rlim_cur < content.len() as u64 {
+        // To write more than it allows would end the program with a signal.
+        return None;
+    }
     let arguments = [
         c"otel-run".as_ptr() as usize,
         libc::MFD_CLOEXEC as usize,
