@@ -252,10 +252,7 @@ fn prepare<'a>(at: &At, program: Stretch<'a>) -> Option<Plan<'a>> {
     let mut locked = at.lock()?;
     let inner = &mut *locked;
     session::bind(at, inner);
-    if inner.meta.fed_ahead > 0 {
-        return None;
-    }
-    if !inner.stream.can_start_request(Direction::Out) {
+    if inner.meta.fed_ahead > 0 || !inner.stream.can_start_request(Direction::Out) {
         return rest_of_request(state, inner, program);
     }
     let scan = scan(program)?;
@@ -286,12 +283,8 @@ fn prepare<'a>(at: &At, program: Stretch<'a>) -> Option<Plan<'a>> {
         return None;
     }
     inner.meta.head_hash = hash(head);
-    let rest = Stretch {
-        from: head.to,
-        ..program
-    };
     let part = Stretch {
-        to: request_end(inner.stream.outgoing_tail(), rest),
+        to: end_of_fed(inner, program),
         ..program
     };
     Some(Plan {
@@ -322,14 +315,28 @@ fn rest_of_edit<'a>(at: &At, mut locked: Locked<'_>, program: Stretch<'a>) -> Op
         }
     }
     let edit = meta.edit;
+    let part = Stretch {
+        to: end_of_fed(&locked, program),
+        ..program
+    };
     let index = edit.record()?;
     let record = state.records.get(index)?;
     record.pin().then_some(Plan {
         index,
         record,
         edit,
-        part: program,
+        part,
     })
+}
+
+/// Where the request under way ends in `program`, if another one follows; else the end of `program`.
+fn end_of_fed(inner: &Inner, program: Stretch<'_>) -> usize {
+    // What is left of its head was fed already.
+    let rest = Stretch {
+        from: program.to.min(program.from + inner.meta.fed_ahead),
+        ..program
+    };
+    request_end(inner.stream.outgoing_tail(), rest)
 }
 
 /// Tells whether a retried write begins with the same bytes (FNV-1a; never 0). Bytes that cannot be read give another
@@ -345,13 +352,13 @@ fn hash(bytes: Stretch<'_>) -> u64 {
     hash.max(1)
 }
 
-/// The plan for a write that begins inside a request's body, if another request follows in it.
+/// The plan for a write that begins inside a request, if another request follows in it.
 fn rest_of_request<'a>(
     state: &'static State,
     inner: &Inner,
     program: Stretch<'a>,
 ) -> Option<Plan<'a>> {
-    let end = request_end(inner.stream.outgoing_tail(), program);
+    let end = end_of_fed(inner, program);
     if end >= program.to || !edit::fits(program.pieces, SCRATCH) {
         return None;
     }
@@ -368,7 +375,7 @@ fn rest_of_request<'a>(
     })
 }
 
-/// Where the request under way ends, if another one follows in `rest`; else the end of `rest`.
+/// As [`end_of_fed`], `rest` being what comes after the head.
 fn request_end(tail: Tail, rest: Stretch<'_>) -> usize {
     if rest.is_empty() {
         return rest.to;

@@ -67,8 +67,9 @@ pub(crate) fn identity() -> usize {
     address() as usize
 }
 
+/// Where the calling thread's stack is.
 #[inline(always)]
-fn stack_pointer() -> usize {
+pub(crate) fn stack_pointer() -> usize {
     let sp: usize;
     // SAFETY: reads a register.
     unsafe { asm!("mov {}, rsp", out(reg) sp, options(nomem, nostack, preserves_flags)) };

@@ -16,8 +16,16 @@ try {
   const { subscribe } = require('diagnostics_channel');
   const requests = new AsyncLocalStorage();
   const EVENT = { token: undefined };
-  /** Which request a ClientRequest, a request of undici's or a ServerRequest belongs to. */
-  const tokens = new WeakMap();
+  /** The token of a request that came in or goes out: a private field, which nobody sees and which costs less than a WeakMap. */
+  class tokens extends class { constructor(object) { return object; } } {
+    #token;
+    static has(object) { return #token in object; }
+    static get(object) { return #token in object ? object.#token : undefined; }
+    static set(object, token) {
+      if (!(#token in object)) new tokens(object);
+      object.#token = token;
+    }
+  }
   /** The token of the request that was put into a socket last; null for nobody. */
   const heads = new WeakMap();
   /** The token of what waits for a socket to connect. */
@@ -76,6 +84,8 @@ try {
     return requests.run(EVENT, on_behalf, token, original, socket, args);
   };
 
+  let installed = false;
+  let marks_bodies = false;
   // Before the first request nobody has a token: until then nothing is replaced, and nothing loaded.
   const install = () => {
     const net = require('net');
@@ -125,7 +135,8 @@ try {
     // Where what is entered ends with the callback, the parts of the body come for nobody.
     const parser = new AsyncResource('otel-run');
     parser.runInAsyncScope(() => requests.enterWith(EVENT));
-    if (parser.runInAsyncScope(() => requests.getStore()) === undefined) {
+    marks_bodies = parser.runInAsyncScope(() => requests.getStore()) === undefined;
+    if (marks_bodies) {
       replace(IncomingMessage.prototype, 'push', (original) => function (...args) {
         const token = tokens.get(this);
         return typeof token === 'bigint' && requests.getStore() !== token
@@ -135,7 +146,6 @@ try {
     }
   };
 
-  let installed = false;
   subscribe('http.server.request.start', ({ request, socket }) => {
     try {
       if (!installed) {
@@ -143,7 +153,7 @@ try {
         install();
       }
       const token = native.claim(socket._handle?.fd ?? -1, request.url);
-      if (token !== undefined) tokens.set(request, token);
+      if (marks_bodies && token !== undefined) tokens.set(request, token);
       requests.enterWith(token);
     } catch {
       // The program goes on without parents.

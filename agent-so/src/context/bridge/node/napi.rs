@@ -36,26 +36,43 @@ static MODULE: Module = Module {
     reserved: [std::ptr::null_mut(); 4],
 };
 
-/// The functions of node's that are used. Each returns 0 when all is well.
-pub(super) struct Api {
-    module_register: unsafe extern "C" fn(*const Module),
-    create_function:
-        unsafe extern "C" fn(Env, *const c_char, usize, Callback, *mut c_void, *mut Value) -> c_int,
-    set_named_property: unsafe extern "C" fn(Env, Value, *const c_char, Value) -> c_int,
-    get_cb_info: unsafe extern "C" fn(
-        Env,
-        Info,
-        *mut usize,
-        *mut Value,
-        *mut Value,
-        *mut *mut c_void,
-    ) -> c_int,
-    get_value_int32: unsafe extern "C" fn(Env, Value, *mut i32) -> c_int,
-    get_value_string_latin1:
-        unsafe extern "C" fn(Env, Value, *mut c_char, usize, *mut usize) -> c_int,
-    get_value_bigint_uint64: unsafe extern "C" fn(Env, Value, *mut u64, *mut bool) -> c_int,
-    create_bigint_uint64: unsafe extern "C" fn(Env, u64, *mut Value) -> c_int,
-    create_string_utf8: unsafe extern "C" fn(Env, *const c_char, usize, *mut Value) -> c_int,
+macro_rules! api {
+    ($($name:ident = $symbol:literal: $type:ty;)*) => {
+        /// The functions of node's that are used. Each that returns something returns 0 when all is well.
+        pub(super) struct Api {
+            $($name: $type,)*
+        }
+
+        impl Api {
+            /// Finds them in the program, if it is a node that is recent enough.
+            pub(super) fn find() -> Option<Self> {
+                symbol(RECENT)?;
+                Some(Self {
+                    // SAFETY: the function of this name has this type, by Node-API's promise of a stable ABI.
+                    $($name: unsafe { std::mem::transmute::<*mut c_void, $type>(symbol($symbol)?) },)*
+                })
+            }
+        }
+    };
+}
+
+api! {
+    module_register = c"napi_module_register": unsafe extern "C" fn(*const Module);
+    create_function = c"napi_create_function":
+        unsafe extern "C" fn(Env, *const c_char, usize, Callback, *mut c_void, *mut Value) -> c_int;
+    set_named_property = c"napi_set_named_property":
+        unsafe extern "C" fn(Env, Value, *const c_char, Value) -> c_int;
+    get_cb_info = c"napi_get_cb_info":
+        unsafe extern "C" fn(Env, Info, *mut usize, *mut Value, *mut Value, *mut *mut c_void) -> c_int;
+    get_value_int32 = c"napi_get_value_int32": unsafe extern "C" fn(Env, Value, *mut i32) -> c_int;
+    get_value_string_latin1 = c"napi_get_value_string_latin1":
+        unsafe extern "C" fn(Env, Value, *mut c_char, usize, *mut usize) -> c_int;
+    get_value_bigint_uint64 = c"napi_get_value_bigint_uint64":
+        unsafe extern "C" fn(Env, Value, *mut u64, *mut bool) -> c_int;
+    create_bigint_uint64 = c"napi_create_bigint_uint64":
+        unsafe extern "C" fn(Env, u64, *mut Value) -> c_int;
+    create_string_utf8 = c"napi_create_string_utf8":
+        unsafe extern "C" fn(Env, *const c_char, usize, *mut Value) -> c_int;
 }
 
 static API: OnceLock<Api> = OnceLock::new();
@@ -63,43 +80,10 @@ static API: OnceLock<Api> = OnceLock::new();
 /// A function that came with 18.18 and 20.4. From these on node has all that the script uses.
 const RECENT: &CStr = c"node_api_create_external_string_latin1";
 
-impl Api {
-    /// Finds them in the program, if it is a node that is recent enough.
-    pub(super) fn find() -> Option<Self> {
-        fn symbol(name: &CStr) -> Option<*mut c_void> {
-            // SAFETY: a string; the program comes first in the default order.
-            let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
-            (!found.is_null()).then_some(found)
-        }
-        symbol(RECENT)?;
-        // SAFETY: the functions of these names have these types, by Node-API's promise of a stable ABI.
-        unsafe {
-            use std::mem::transmute;
-            Some(Self {
-                module_register: transmute::<*mut c_void, unsafe extern "C" fn(*const Module)>(
-                    symbol(c"napi_module_register")?,
-                ),
-                create_function: transmute::<*mut c_void, _>(symbol(c"napi_create_function")?),
-                set_named_property: transmute::<*mut c_void, _>(symbol(
-                    c"napi_set_named_property",
-                )?),
-                get_cb_info: transmute::<*mut c_void, _>(symbol(c"napi_get_cb_info")?),
-                get_value_int32: transmute::<*mut c_void, _>(symbol(c"napi_get_value_int32")?),
-                get_value_string_latin1: transmute::<*mut c_void, _>(symbol(
-                    c"napi_get_value_string_latin1",
-                )?),
-                get_value_bigint_uint64: transmute::<*mut c_void, _>(symbol(
-                    c"napi_get_value_bigint_uint64",
-                )?),
-                create_bigint_uint64: transmute::<*mut c_void, _>(symbol(
-                    c"napi_create_bigint_uint64",
-                )?),
-                create_string_utf8: transmute::<*mut c_void, _>(symbol(
-                    c"napi_create_string_utf8",
-                )?),
-            })
-        }
-    }
+fn symbol(name: &CStr) -> Option<*mut c_void> {
+    // SAFETY: a string; the program comes first in the default order.
+    let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
+    (!found.is_null()).then_some(found)
 }
 
 /// Makes the module one that is linked into node: what is registered before node starts counts as that.
