@@ -136,6 +136,15 @@ def test_two_hundred_at_once(launcher: Launcher, receiver: Receiver, upstream: U
     check(receiver, wanted, program.port)
 
 
+def test_queue_that_remembers_nobody(launcher: Launcher, receiver: Receiver, upstream: Upstream) -> None:
+    """fetch through an undici Agent with a limit: a request that had to wait is made in another one's turn."""
+    program = start(launcher, upstream)
+    wanted = paths(["limited"], ["none", "timer"], each=50)
+    assert {reply.status for reply in client.get_many(program.port, wanted)} == {200}
+    right, wrong, none = count_parents(assert_exactly(receiver, 200, program.port))
+    assert wrong == 0 and right > 0, (right, wrong, none)
+
+
 def test_refused(launcher: Launcher, receiver: Receiver, upstream: Upstream) -> None:
     """The failed connects of twenty requests, after the name was looked up."""
     upstream.close()

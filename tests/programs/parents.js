@@ -19,6 +19,7 @@ const narrow = new options.Agent({ keepAlive: true, maxSockets: 2 });
 const lazy = (make) => { let made; return () => (made ??= make()); };
 const undici = lazy(() => new (require('undici').Pool)(upstream, { connections: 2 }));
 const pipelined = lazy(() => new (require('undici').Pool)(upstream, { connections: 2, pipelining: 8 }));
+const narrowest = lazy(() => new (require('undici').Agent)({ connections: 2 }));
 const mine = new AsyncLocalStorage();
 
 function get(url, agent) {
@@ -70,6 +71,7 @@ const CLIENTS = {
   fetch: async (url) => (await fetch(url)).json(),
   undici: async (url) => (await undici().request({ path: url.slice(upstream.length), method: 'GET' })).body.json(),
   pipelined: async (url) => (await pipelined().request({ path: url.slice(upstream.length), method: 'GET' })).body.json(),
+  limited: async (url) => (await require('undici').fetch(url, { dispatcher: narrowest() })).json(),
   axios: async (url) => (await require('axios').get(url)).data,
   post,
   raw,

@@ -118,14 +118,31 @@ try {
       });
     }
 
-    // A pool whose connections are all busy creates the request later, in an event; its handler may know who asked for it.
-    const asked = (request) => {
+    // A pool whose connections are all busy makes the request later, in the turn of any other that leaves room ("drain").
+    // Most handlers are resources that remember who asked; for others the stack tells whether it is now that somebody asks.
+    const asking = (request) => {
       for (const symbol of Object.getOwnPropertySymbols(request)) {
         if (request[symbol] instanceof AsyncResource) return request[symbol].runInAsyncScope(mine);
       }
-      return null;
+      const token = mine();
+      return token === null || made_late() ? null : token;
     };
-    subscribe('undici:request:create', ({ request }) => tokens.set(request, mine() ?? asked(request)));
+    const made_late = () => {
+      const before = ['prepareStackTrace', 'stackTraceLimit'].map((name) => [name, Object.getOwnPropertyDescriptor(Error, name)]);
+      try {
+        Error.stackTraceLimit = 30;
+        Error.prepareStackTrace = (_, sites) => sites.some((site) => /drain/i.test(site.getFunctionName() ?? ''));
+        return new Error().stack !== false;
+      } catch {
+        return true;
+      } finally {
+        for (const [name, descriptor] of before) {
+          if (descriptor) Reflect.defineProperty(Error, name, descriptor);
+          else Reflect.deleteProperty(Error, name);
+        }
+      }
+    };
+    subscribe('undici:request:create', ({ request }) => tokens.set(request, asking(request)));
     subscribe('undici:client:sendHeaders', ({ request, socket }) => {
       const token = tokens.get(request) ?? null;
       // Two heads may leave in one write: then it is nobody's.
