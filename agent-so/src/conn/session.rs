@@ -256,23 +256,29 @@ pub(crate) fn end(object: usize) {
     contain(|| {
         let state = process::state()?;
         let inside = thread::current().enter()?;
-        let shard = state.sessions.shard(object);
-        let guard = shard.lock.acquire(spin::YIELDS)?;
-        let (link, index, conn) = shard.find(state, object)?;
-        link.store(conn.session.next.load(Ordering::Relaxed), Ordering::Release);
-        conn.session.key.store(0, Ordering::Release);
-        drop(guard);
-        conn.fds.store(0, Ordering::Release);
-        conn.finish(state, -1, spin::YIELDS);
-        state.conns.give(index);
-        export::poke(state);
+        end_inside(state, object);
         drop(inside);
         Some(())
     });
     errno::set(errno);
 }
 
-/// A copy of a library was unloaded: its objects are gone.
+/// As [`end`], inside the agent.
+fn end_inside(state: &'static State, object: usize) -> Option<()> {
+    let shard = state.sessions.shard(object);
+    let guard = shard.lock.acquire(spin::YIELDS)?;
+    let (link, index, conn) = shard.find(state, object)?;
+    link.store(conn.session.next.load(Ordering::Relaxed), Ordering::Release);
+    conn.session.key.store(0, Ordering::Release);
+    drop(guard);
+    conn.fds.store(0, Ordering::Release);
+    conn.finish(state, -1, spin::YIELDS);
+    state.conns.give(index);
+    export::poke(state);
+    Some(())
+}
+
+/// A copy of a library was unloaded: its objects are gone. Inside the agent.
 pub(crate) fn forget_copy(library: Library, copy: usize) {
     let Some(state) = process::state() else {
         return;
@@ -290,7 +296,7 @@ pub(crate) fn forget_copy(library: Library, copy: usize) {
                     .is_some_and(|id| id.library == library && id.copy == copy)
             });
         if is_its {
-            end(object);
+            end_inside(state, object);
         }
     }
 }

@@ -132,11 +132,12 @@ int main(void) {
     tcp_pair(&fd, &s.fd);
     CHECK0(pthread_create(&s.thread, NULL, accepts, &s));
     struct end plain = plain_end(fd);
+    struct tell here = tell_of(fd);
     size_t len;
-    char *text = request("/plain", tell_of(fd).port, 0, 0, &len);
+    char *text = request("/plain", here.port, 0, 0, &len);
     send_all(&plain, text, len);
     free(text);
-    want("CLIENT", "GET", "/plain", 0, tell_of(fd), "scheme=http");
+    want("CLIENT", "GET", "/plain", 0, here, "scheme=http");
     CHECK0(pthread_join(s.thread, NULL));
     SYS(close(fd));
 
@@ -175,7 +176,7 @@ int main(void) {
     SSL *ssl = object(renegotiates, fd, false);
     TLS(ssl, SSL_connect(ssl));
     struct end e = ssl_end(ssl, fd);
-    call_and_tell(&e, "/before-refusal", tell_of(fd));
+    call_and_tell(&e, "/before-refusal", tell_of(fd)); /* the server waits for more */
     CHECK(SSL_renegotiate(ssl) == 1 && SSL_do_handshake(ssl) <= 0);
     ERR_clear_error();
     SSL_free(ssl);

@@ -78,7 +78,7 @@ static void middle(const char *name, int version, void (*change)(SSL *, int)) {
 
 /* A server that answers without a length: the body ends with the stream, in one of three ways. */
 enum goodbye { BOTH, ONE_SIDED, NONE, RESET, GOODBYES };
-static const char *const goodbyes[] = {"both", "one", "none", "reset"};
+static const char *const goodbyes[] = {"both", "one", "silent", "reset"};
 struct until { pthread_t thread; int fd; enum goodbye how; };
 static void *until_main(void *arg) {
     struct until *u = arg;
