@@ -13,6 +13,7 @@
 //! Where no bridge speaks for a thread the rules of the parent module hold.
 
 pub(crate) mod cells;
+pub(crate) mod node;
 pub(crate) mod python;
 pub(crate) mod ruby;
 
@@ -108,14 +109,4 @@ pub(super) fn current() -> Option<Ref> {
 /// it was before.
 pub(crate) fn set(reference: Ref) -> Ref {
     Ref(thread::current().current.replace(reference.0))
-}
-
-/// The server request that the thread has read last, for a bridge whose runtime hands it to the program right now; or
-/// [`Ref::NOBODY`].
-pub(crate) fn claim() -> Ref {
-    let last = Ref(thread::current().last_read.get());
-    match crate::sys::process::state() {
-        Some(state) if super::is_open(state, last) => last,
-        _ => Ref::NOBODY,
-    }
 }

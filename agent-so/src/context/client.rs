@@ -29,12 +29,20 @@ pub(crate) fn begin(
     if settings.is_sdk_export(exchange) {
         state.sdk_active.store(true, Ordering::Relaxed);
     }
+    let candidate = |at_connect| {
+        if exchange.connect_failed && super::bridge::current().is_some() {
+            // The runtime is told of it in a turn that is nobody's.
+            at_connect
+        } else {
+            candidate(state, at_connect)
+        }
+    };
     let (carried, parent) = match passed_on(state, settings, exchange) {
         Some(from) => (Carried::PassedOn, from),
         None if exchange.text(Field::Traceparent).is_some() => {
-            (Carried::Foreign, candidate(state, at_connect))
+            (Carried::Foreign, candidate(at_connect))
         }
-        None => (Carried::No, candidate(state, at_connect)),
+        None => (Carried::No, candidate(at_connect)),
     };
     let aside = carried == Carried::Foreign && settings.stands_aside();
     let excluded = aside || settings.excluded(exchange);

@@ -23,6 +23,8 @@ pub enum Instrumentation {
     Asyncio,
     /// Threads, pools and greenlets that Python code starts.
     Threading,
+    /// Which request JavaScript works for, in Node.
+    Node,
 }
 
 /// A row per [`Instrumentation`], in their order: its own name and the aliases.
@@ -33,7 +35,7 @@ struct Row {
     aliases: &'static [&'static str],
 }
 
-const ROWS: [Row; 7] = [
+const ROWS: [Row; 8] = [
     Row {
         name: "HTTP_SERVER",
         carrier: false,
@@ -155,6 +157,11 @@ const ROWS: [Row; 7] = [
         name: "THREADING",
         carrier: true,
         aliases: &["EVENTLET", "GEVENT", "PYTHON"],
+    },
+    Row {
+        name: "NODE",
+        carrier: true,
+        aliases: &["NODEJS", "ASYNC_HOOKS"],
     },
 ];
 
