@@ -3,8 +3,8 @@
 //! A bridge tells which server request the unit that runs on this thread works for. It answers with an opaque number (a
 //! token, [`Ref`]), kept in the thread's word, where [`super::candidate`] looks first:
 //!
-//! * A bridge *within* the runtime says so whenever a unit begins to run and when it stops ([`enter`], [`leave`]): it
-//!   claims the request that the thread has just read ([`claim`]) when the runtime hands it to the program, and carries
+//! * A bridge *within* the runtime says so whenever a unit begins to run and when it stops ([`set`]): it
+//!   claims the request that the thread has just read (`conn::claim`, `conn::serving`) when the runtime hands it to the program, and carries
 //!   the token along as the runtime carries context.
 //! * A bridge that can *ask* the runtime does so when it is needed: before a request is sent ([`ask`]), and it tells the
 //!   runtime when one was read ([`server_read`]) or is going to be ([`accepted`]). All are called without any lock held and outside of the agent, because
