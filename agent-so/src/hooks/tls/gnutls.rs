@@ -258,7 +258,7 @@ unsafe extern "C" fn send2<const COPY: usize>(
 }
 
 unsafe extern "C" fn cork<const COPY: usize>(session: Session) {
-    let real = original!(CORK, COPY, fn(Session) -> (), else ());
+    let real = original!(CORK, COPY, fn(Session));
     if let Some(call) = session::enter(id::<COPY>(session), Doing::Writes, std::ptr::null()) {
         call.cork(true);
     }

@@ -83,7 +83,8 @@ fn small_file(names: &[u8], functions: &[(u8, usize)]) -> (Vec<u8>, Object) {
 /// BoringSSL has OPENSSL_free beside SSL_free, and not every linker lets one string be the end of the other.
 #[test]
 fn a_name_may_be_the_end_of_another_and_must_fit_one_function() {
-    let rows: [(&[u8], &[(u8, usize)], Option<usize>); 6] = [
+    type Row<'a> = (&'a [u8], &'a [(u8, usize)], Option<usize>);
+    let rows: [Row<'_>; 6] = [
         (b"\0xabc\0", &[(1, 0x40), (2, 0x80)], Some(0x1080)),
         (b"\0xabc\0abc\0", &[(1, 0x40), (6, 0x80)], Some(0x1080)),
         (b"\0abc\0abc\0", &[(1, 0x40), (5, 0x80)], None),
