@@ -6,7 +6,7 @@
 macro_rules! hook {
     ($name:literal, $function:ident, $slot:ident) => {
         Hook {
-            name: Name::Exact($name),
+            name: $name,
             replacements: [
                 hook!($function, 0),
                 hook!($function, 1),
@@ -33,7 +33,7 @@ pub(crate) mod gnutls;
 pub(crate) mod openssl;
 
 use crate::conn::session::Id;
-use crate::patch::{Family, Helper, Name, Originals};
+use crate::patch::{Family, Helper, Originals};
 use crate::settings;
 use agent_engine::config::instrumentation::Instrumentation;
 use libc::iovec;
@@ -147,8 +147,5 @@ pub(crate) fn address(slot: &Originals, copy: usize) -> *mut c_void {
 
 /// A function that is only called.
 pub(crate) const fn helper(name: &'static str, addresses: &'static Originals) -> Helper {
-    Helper {
-        name: Name::Exact(name),
-        addresses,
-    }
+    Helper { name, addresses }
 }

@@ -63,6 +63,7 @@ const ROWS: [Row; 5] = [
             "NETTY",
             "NGINX",
             "PHP",
+            "PHP_FPM",
             "PUMA",
             "PYRAMID",
             "RACK",

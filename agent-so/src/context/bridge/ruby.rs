@@ -15,7 +15,7 @@ use crate::context::{candidate, is_open};
 use crate::export::record::Ref;
 use crate::hooks::contain;
 use crate::hooks::tls::{address, function, hook, original, slots};
-use crate::patch::{COPIES, Family, Hook, Name, Originals};
+use crate::patch::{COPIES, Family, Hook, Originals};
 use crate::settings;
 use crate::sys::thread::{self, INHERITED};
 use crate::sys::{log, process};
@@ -34,9 +34,9 @@ slots! { RUN_NODE }
 static FAMILY: Family = Family {
     name: "Ruby",
     marks: &[
-        Name::Exact("ruby_run_node"),
-        Name::Exact("ruby_executable_node"),
-        Name::Exact("rb_mod_module_eval"),
+        "ruby_run_node",
+        "ruby_executable_node",
+        "rb_mod_module_eval",
     ],
     hooks: &[hook!("ruby_run_node", run_node, RUN_NODE)],
     helpers: api::HELPERS,
