@@ -8,8 +8,9 @@
 //! What threads and fibers are to begin with is noted at their objects, under a name that Ruby code cannot see.
 
 mod api;
+mod work;
 
-use super::{set, speak_for_all};
+use super::speak_for_all;
 use crate::conn::serving;
 use crate::context::{candidate, is_open};
 use crate::export::record::Ref;
@@ -26,6 +27,7 @@ use api::{Api, FIBER_SWITCH, Id, Listener, THREAD_BEGIN, Value};
 use std::ffi::{CStr, c_int, c_uint, c_void};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use work::{NOBODY, Work};
 
 const SCRIPT: &str = concat!(include_str!("assets/ruby.rb"), "\0");
 
@@ -156,64 +158,6 @@ static FUNCTIONS: [(&CStr, Function, c_int); 9] = [
     (c"unsure", Function(unsure as *const c_void), 0),
 ];
 
-/// For whom a thread works, and whether it only inherited that.
-#[derive(Clone, Copy, Default)]
-struct Work {
-    whom: Ref,
-    inherited: bool,
-}
-
-impl Work {
-    /// As a small integer of Ruby's: 62 bits and the sign. A record that was used so often that it does not fit is nobody.
-    fn to_value(self) -> Value {
-        let bits = self.whom.0 << 1 | u64::from(self.inherited);
-        if self.whom.0 >> 60 == 0 {
-            fixnum(bits)
-        } else {
-            fixnum(Ref::NOBODY.0 << 1)
-        }
-    }
-
-    /// `None` where the value is not such an integer.
-    fn of_value(value: Value) -> Option<Self> {
-        let bits = value as u64 >> 1;
-        (value & 1 != 0).then_some(Self {
-            whom: Ref(bits >> 1),
-            inherited: bits & 1 != 0,
-        })
-    }
-
-    fn now() -> Self {
-        let thread = thread::current();
-        Self {
-            whom: Ref(thread.current.get()),
-            inherited: thread.has(INHERITED),
-        }
-    }
-
-    /// It is what the calling thread does from here on.
-    fn begin(self) {
-        set(self.whom);
-        let thread = thread::current();
-        if self.inherited {
-            thread.set(INHERITED);
-        } else {
-            thread.clear(INHERITED);
-        }
-    }
-
-    /// As [`Work::begin`], and whenever this fiber is switched to.
-    fn begin_in_fiber(self) {
-        self.begin();
-        if FIBERS.load(Ordering::Relaxed)
-            && let Some(ruby) = ruby()
-        {
-            // SAFETY: a function of Ruby's called by Ruby, or an event: under its lock.
-            unsafe { ruby.note((ruby.api.rb_fiber_current)(), self) };
-        }
-    }
-}
-
 fn fixnum(value: u64) -> Value {
     (value << 1 | 1) as Value
 }
@@ -238,11 +182,6 @@ impl Ruby {
         unsafe { (self.api.rb_add_event_hook)(listener, event, fixnum(0)) };
     }
 }
-
-const NOBODY: Work = Work {
-    whom: Ref::NOBODY,
-    inherited: false,
-};
 
 /// A request of the connection `fd` is handed to the program.
 unsafe extern "C" fn enter(_: Value, fd: Value) -> Value {
@@ -351,36 +290,4 @@ unsafe extern "C" fn fiber_runs(_: c_uint, _: Value, _: Value, _: Id, _: Value) 
         work.unwrap_or(NOBODY).begin();
         Some(())
     });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn work_is_kept_in_a_small_integer() {
-        let rows = [
-            (0, false),
-            (1 << 32, false),
-            (7 << 32 | 3, true),
-            (u64::from(u32::MAX), false),
-        ];
-        for (whom, inherited) in rows {
-            let value = Work {
-                whom: Ref(whom),
-                inherited,
-            }
-            .to_value();
-            let work = Work::of_value(value).unwrap();
-            assert_eq!((work.whom.0, work.inherited), (whom, inherited));
-        }
-        let worn = Work {
-            whom: Ref(u64::MAX),
-            inherited: true,
-        }
-        .to_value();
-        assert_eq!(Work::of_value(worn).unwrap().whom, Ref::NOBODY);
-        assert!(Work::of_value(8).is_none(), "nil of 3.1");
-        assert!(Work::of_value(4).is_none(), "nil of 3.2");
-    }
 }
