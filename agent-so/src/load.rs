@@ -179,7 +179,11 @@ fn start(argv: &[&'static [u8]], environment: &[&'static [u8]]) {
     if let Some(file) = file {
         log::open_file(&file);
     }
+    if let Err(why) = bridge::node::start(exe, argv, &settings::get().config) {
+        log::line(LogLevel::Debug, format_args!("no bridge into node: {why}"));
+    }
     let mut families = tls::wanted();
+    families.extend(bridge::ruby::wanted(exe));
     families.extend(bridge::python::start());
     patch::start(families.leak());
 }

@@ -28,16 +28,21 @@ def count_parents(spans: Iterable[Span]) -> Counts:
     by_id = {span.span_id: span for span in spans}
     right = wrong = none = 0
     for span in spans:
-        if span.kind != "CLIENT":
+        if span.kind != "CLIENT" or not id_of(span):
             continue
         parent = by_id.get(span.parent_id)
         if not span.parent_id:
             none += 1
-        elif parent and parent.kind == "SERVER" and _id(parent) == _id(span):
+        elif parent and (parent.kind, parent.trace_id, id_of(parent)) == ("SERVER", span.trace_id, id_of(span)):
             right += 1
         else:
             wrong += 1
     return Counts(right, wrong, none)
+
+
+def id_of(span: Span) -> str:
+    """The request that a span is part of: `7` for the ids 7 and b7 (its second call)."""
+    return _id(span).removeprefix("b")
 
 
 def _id(span: Span) -> str:

@@ -19,7 +19,7 @@ use crate::sys::{clock, errno, memory, thread};
 use agent_engine::exchange::Fault;
 use agent_engine::protocol::Direction;
 use agent_engine::protocol::http1::Tail;
-use agent_engine::protocol::http1::scan::{HeadScan, Scan};
+use agent_engine::protocol::outgoing::{Head, RequestScan, Scan};
 use libc::iovec;
 use std::sync::atomic::Ordering;
 
@@ -252,12 +252,15 @@ fn prepare<'a>(at: &At, program: Stretch<'a>) -> Option<Plan<'a>> {
     let mut locked = at.lock()?;
     let inner = &mut *locked;
     session::bind(at, inner);
-    if inner.meta.fed_ahead > 0 || !inner.stream.can_start_request(Direction::Out) {
+    if inner.meta.fed_ahead > 0 {
         return rest_of_request(state, inner, program);
     }
-    let scan = scan(program)?;
+    let Some(scan) = inner.stream.scan_outgoing() else {
+        return rest_of_request(state, inner, program);
+    };
+    let found = find_head(scan, program)?;
     let head = Stretch {
-        to: program.from + scan.head_len,
+        to: program.from + found.len,
         ..program
     };
     let before = clock::monotonic_ns();
@@ -270,6 +273,9 @@ fn prepare<'a>(at: &At, program: Stretch<'a>) -> Option<Plan<'a>> {
                 .feed(Direction::Out, bytes, before, &mut scribe);
         });
     }
+    if found.is_partial {
+        inner.stream.settle_head(&mut scribe);
+    }
     let begun = scribe.begun;
     inner.meta.fed_ahead = head.len();
     let index = begun?;
@@ -278,7 +284,7 @@ fn prepare<'a>(at: &At, program: Stretch<'a>) -> Option<Plan<'a>> {
         return None;
     }
     // SAFETY: the connection's lock is held, and the record is its newest exchange.
-    let edit = unsafe { context::client::edit(index, record, &scan, settings::get()) }?;
+    let edit = unsafe { context::client::edit(index, record, &found, settings::get()) }?;
     if !record.pin() {
         return None;
     }
@@ -407,15 +413,10 @@ fn may_begin_request(program: Stretch<'_>) -> bool {
     letter
 }
 
-/// Looks for a whole request head at the front of what the program is about to write.
-fn scan(program: Stretch<'_>) -> Option<HeadScan> {
-    let mut scan = HeadScan::default();
-    let mut state = Scan::More;
-    look(program, |bytes| {
-        state = scan.push(bytes);
-        state == Scan::More
-    });
-    (state == Scan::Complete).then_some(scan)
+/// Looks for the end of a request's head in what the program is about to write.
+fn find_head(mut scan: RequestScan, program: Stretch<'_>) -> Option<Head> {
+    look(program, |bytes| scan.push(bytes) == Scan::More);
+    scan.head()
 }
 
 /// Shows `see` the front of what the program is about to write, up to [`HEAD_LIMIT`], while it asks for more. The kernel,
@@ -450,8 +451,8 @@ fn note_edit(at: &At, edit: Edit, went: Stretch<'_>, before: u64) -> Option<()> 
     }
     inner.meta.edit = edit;
     at.conn.set_hint(EDITING, edit.pending());
-    if !went.is_empty() {
-        // From here on the program cannot take its words back.
+    if !went.is_empty() || edit.from > 0 {
+        // From here on the program cannot take its words back, nor can we.
         inner.meta.head_hash = 0;
     }
     let verdict = feed_sent(at, inner, went, before);

@@ -18,6 +18,7 @@ use crate::sys::{errno, thread};
 use agent_engine::exchange::Fault;
 use call::Frame;
 pub(crate) use call::{ANY, Call, Doing, enter};
+pub(super) use socket::carried_by;
 pub(crate) use socket::{bind, handshake_failed, name_host};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
@@ -25,6 +26,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 const SHARDS: usize = 1024;
 /// Objects of one shard that are looked at: many more than there ever are.
 const CHAIN: usize = 4096;
+/// Sockets that are remembered as carrying a session, hashed: the newest replaces the others.
+const BEARERS: usize = 16 * 1024;
+
 /// Which object of which library it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Id {
@@ -95,6 +99,8 @@ const FAULTS: [Fault; 7] = [
 #[repr(C)]
 pub(crate) struct Sessions {
     shards: [Shard; SHARDS],
+    /// Slot + 1 of the session by the cookie of its socket.
+    bearers: [AtomicU32; BEARERS],
 }
 
 #[repr(C)]
@@ -109,6 +115,11 @@ impl Sessions {
         // Objects are aligned and large: the low bits say nothing.
         let hash = (object >> 4).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         &self.shards[(hash >> 48) % SHARDS]
+    }
+
+    fn bearer(&self, cookie: u64) -> &AtomicU32 {
+        // Cookies are counted up.
+        &self.bearers[cookie as usize % BEARERS]
     }
 }
 
@@ -164,6 +175,14 @@ fn begin(conn: &'static Conn, id: Id) {
     part.shares.store(0, Ordering::Relaxed);
     part.role.store(0, Ordering::Relaxed);
     part.corked.store(false, Ordering::Relaxed);
+}
+
+/// The session from which the thread read a request last.
+pub(super) fn read_last(state: &'static State) -> Option<At> {
+    let index = thread::current().last_conn.get().checked_sub(1)?;
+    let conn = state.conns.get(index)?;
+    let object = conn.session.key.load(Ordering::Acquire);
+    (object != 0).then(|| At::new(state, Carrier::Session(object), index, conn))
 }
 
 /// The program made an object, as one end or the other.

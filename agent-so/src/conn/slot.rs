@@ -68,6 +68,8 @@ pub(crate) struct Meta {
     pub(crate) newest: Ref,
     /// Whether a request was read before that one.
     pub(crate) newest_is_later: bool,
+    /// The server request that was given out last (`conn::claim`).
+    pub(crate) claimed: Ref,
     /// The server request that was being served when `connect` was called.
     pub(crate) connect_parent: Ref,
     /// When `connect` was called.

@@ -3,8 +3,8 @@
 //! A bridge tells which server request the unit that runs on this thread works for. It answers with an opaque number (a
 //! token, [`Ref`]), kept in the thread's word, where [`super::candidate`] looks first:
 //!
-//! * A bridge *within* the runtime says so whenever a unit begins to run and when it stops ([`enter`], [`leave`]): it
-//!   claims the request that the thread has just read ([`claim`]) when the runtime hands it to the program, and carries
+//! * A bridge *within* the runtime says so whenever a unit begins to run and when it stops ([`set`]): it
+//!   claims the request that the thread has just read (`conn::claim`, `conn::serving`) when the runtime hands it to the program, and carries
 //!   the token along as the runtime carries context.
 //! * A bridge that can *ask* the runtime does so when it is needed: before a request is sent ([`ask`]), and it tells the
 //!   runtime when one was read ([`server_read`]) or is going to be ([`accepted`]). All are called without any lock held and outside of the agent, because
@@ -13,11 +13,13 @@
 //! Where no bridge speaks for a thread the rules of the parent module hold.
 
 pub(crate) mod cells;
+pub(crate) mod node;
 pub(crate) mod python;
+pub(crate) mod ruby;
 
 use crate::export::record::Ref;
 use crate::sys::thread;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 /// What the thread has just read as a server.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +48,14 @@ pub(crate) struct Bridge {
 
 /// The bridge of this process that can ask; null where there is none.
 static BRIDGE: AtomicPtr<Bridge> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Where the bridge says nothing of a thread, nobody can.
+static SPEAKS_FOR_ALL: AtomicBool = AtomicBool::new(false);
+
+/// The runtime has more than the threads that a bridge speaks for: the rules hold for none of them.
+pub(crate) fn speak_for_all() {
+    SPEAKS_FOR_ALL.store(true, Ordering::Relaxed);
+}
 
 /// Installs the bridge that can ask. In the constructor.
 pub(crate) fn install(bridge: &'static Bridge) {
@@ -88,7 +98,9 @@ pub(crate) fn ask() {
 /// What the bridge says of the calling thread: a request, [`Ref::NOBODY`], or `None` where no bridge speaks.
 pub(super) fn current() -> Option<Ref> {
     match thread::current().current.get() {
-        0 => None,
+        0 => SPEAKS_FOR_ALL
+            .load(Ordering::Relaxed)
+            .then_some(Ref::NOBODY),
         token => Some(Ref(token)),
     }
 }
@@ -97,14 +109,4 @@ pub(super) fn current() -> Option<Ref> {
 /// it was before.
 pub(crate) fn set(reference: Ref) -> Ref {
     Ref(thread::current().current.replace(reference.0))
-}
-
-/// The server request that the thread has read last, for a bridge whose runtime hands it to the program right now; or
-/// [`Ref::NOBODY`].
-pub(crate) fn claim() -> Ref {
-    let last = Ref(thread::current().last_read.get());
-    match crate::sys::process::state() {
-        Some(state) if super::is_open(state, last) => last,
-        _ => Ref::NOBODY,
-    }
 }

@@ -14,6 +14,8 @@ pub(crate) const VFORK: u32 = 2;
 pub(crate) const SEPARATE: u32 = 8;
 /// This thread has read a server request.
 pub(crate) const SERVES: u32 = 4;
+/// What a bridge says of this thread it has from whoever began it (`bridge::ruby`).
+pub(crate) const INHERITED: u32 = 32;
 /// An event loop runs here that reads outside of the context in which it then calls the program (`bridge::python`).
 pub(crate) const READS_OUTSIDE: u32 = 16;
 
@@ -24,9 +26,10 @@ pub(crate) struct Thread {
     guard: Cell<usize>,
     /// The server exchange whose bytes this thread read last (`records::Ref`, 0 for none).
     pub(crate) last_read: Cell<u64>,
-    /// [`AGENT`], [`VFORK`], [`SERVES`], [`SEPARATE`], [`READS_OUTSIDE`].
+    /// [`AGENT`], [`VFORK`], [`SERVES`], [`SEPARATE`], [`READS_OUTSIDE`], [`INHERITED`].
     pub(crate) flags: Cell<u32>,
-    _reserved: Cell<u32>,
+    /// Slot + 1 of the connection that `last_read` came on.
+    pub(crate) last_conn: Cell<u32>,
     /// Signals that the thread blocked when it began to serve.
     pub(crate) usual_mask: Cell<u64>,
     /// What a bridge says of the thread (`context::bridge`), 0 for nothing.
@@ -110,6 +113,7 @@ impl Thread {
     /// Forgets the requests that this thread served in the process that it was forked from.
     pub(crate) fn forget(&self) {
         self.last_read.set(0);
+        self.last_conn.set(0);
         self.current.set(0);
         self.told.set(0);
         self.pending.set(0);

@@ -17,10 +17,14 @@ pub enum Instrumentation {
     OpenSsl,
     /// What passes through GnuTLS.
     GnuTls,
+    /// Which request Ruby code works for.
+    Ruby,
     /// The tasks and contexts of CPython.
     Asyncio,
     /// Threads, pools and greenlets that Python code starts.
     Threading,
+    /// Which request JavaScript works for, in Node.
+    Node,
 }
 
 /// A row per [`Instrumentation`], in their order: its own name and the aliases.
@@ -31,7 +35,7 @@ struct Row {
     aliases: &'static [&'static str],
 }
 
-const ROWS: [Row; 6] = [
+const ROWS: [Row; 8] = [
     Row {
         name: "HTTP_SERVER",
         carrier: false,
@@ -65,6 +69,7 @@ const ROWS: [Row; 6] = [
             "NETTY",
             "NGINX",
             "PHP",
+            "PHP_FPM",
             "PUMA",
             "PYRAMID",
             "RACK",
@@ -139,6 +144,11 @@ const ROWS: [Row; 6] = [
         aliases: &["TLS"],
     },
     Row {
+        name: "RUBY",
+        carrier: true,
+        aliases: &["CONCURRENT_RUBY"],
+    },
+    Row {
         name: "ASYNCIO",
         carrier: true,
         aliases: &["PYTHON"],
@@ -147,6 +157,11 @@ const ROWS: [Row; 6] = [
         name: "THREADING",
         carrier: true,
         aliases: &["EVENTLET", "GEVENT", "PYTHON"],
+    },
+    Row {
+        name: "NODE",
+        carrier: true,
+        aliases: &["NODEJS", "ASYNC_HOOKS"],
     },
 ];
 

@@ -3,9 +3,10 @@
 use super::{Id, call::Call};
 use crate::conn::hello::Hello;
 use crate::conn::slot::{At, DEAD, Inner};
-use crate::conn::{classify, connect};
+use crate::conn::{Carrier, classify, connect};
 use crate::hooks::contain;
-use crate::sys::thread;
+use crate::sys::process::State;
+use crate::sys::{raw, thread};
 use agent_engine::exchange::{Endpoint, Exchange, Fault, Field, VALUE_MAX};
 use agent_engine::protocol::Direction;
 use std::sync::atomic::Ordering;
@@ -29,10 +30,28 @@ pub(crate) fn bind(at: &At, inner: &mut Inner) {
         meta.connect_parent = hello.connect_parent;
         meta.connect_start_ns = hello.connect_start_ns;
         meta.cookie = hello.cookie;
+        let bearer = at.state.sessions.bearer(hello.cookie);
+        bearer.store(at.index + 1, Ordering::Release);
     } else if let Some(fd) = id.library.descriptor(id) {
         meta.peer = classify::peer_of(fd);
     }
     meta.peer_known = meta.peer != Endpoint::Unknown;
+}
+
+/// Calls `f` on the session whose records the socket `fd` carries, if that is known.
+pub(crate) fn carried_by<R>(
+    state: &'static State,
+    fd: i32,
+    f: impl FnOnce(&Inner) -> Option<R>,
+) -> Option<R> {
+    let cookie = raw::socket_cookie(fd);
+    let bearer = state.sessions.bearer(cookie);
+    let index = bearer.load(Ordering::Acquire).checked_sub(1)?;
+    let conn = state.conns.get(index)?;
+    let object = conn.session.key.load(Ordering::Acquire);
+    let locked = At::new(state, Carrier::Session(object), index, conn).lock()?;
+    let is_its = cookie != 0 && object != 0 && locked.meta.cookie == cookie;
+    is_its.then(|| f(&locked)).flatten()
 }
 
 /// Whether the program is the server of the session, where that is known.

@@ -22,7 +22,7 @@ use super::cells::Cell;
 use super::{Bridge, Read};
 use crate::context::is_open;
 use crate::export::{self, record::Ref};
-use crate::patch::{Family, Helper, Name, Originals};
+use crate::patch::{Family, Helper, Originals};
 use crate::settings;
 use crate::sys::process::{self, State};
 use crate::sys::thread::{self, READS_OUTSIDE, Thread};
@@ -43,13 +43,10 @@ static BRIDGE: Bridge = Bridge {
 /// An interpreter that is loaded after the program has started.
 static LATE: Family = Family {
     name: "CPython",
-    marks: &[
-        Name::Exact("Py_IsInitialized"),
-        Name::Exact("PyContextVar_Set"),
-    ],
+    marks: &["Py_IsInitialized", "PyContextVar_Set"],
     hooks: &[],
     helpers: &[Helper {
-        name: Name::Exact("Py_IsInitialized"),
+        name: "Py_IsInitialized",
         addresses: &LATE_ADDRESSES,
     }],
     begun: |copy| {

@@ -7,7 +7,7 @@ use super::{Library, address, function, helper, original, piece, slots};
 use crate::conn::edit::Wire;
 use crate::conn::session::{self, ANY, Call, Doing, Id};
 use crate::conn::{connect, observe, rewrite};
-use crate::patch::{COPIES, Family, Hook, Name, Originals};
+use crate::patch::{COPIES, Family, Hook, Originals};
 use crate::sys::errno;
 use agent_engine::exchange::Fault;
 use libc::{size_t, ssize_t};
@@ -25,10 +25,10 @@ slots! {
 pub(crate) static FAMILY: Family = Family {
     name: "GnuTLS",
     marks: &[
-        Name::Exact("gnutls_record_send"),
-        Name::Exact("gnutls_record_recv"),
-        Name::Exact("gnutls_deinit"),
-        Name::Exact("gnutls_session_get_random"),
+        "gnutls_record_send",
+        "gnutls_record_recv",
+        "gnutls_deinit",
+        "gnutls_session_get_random",
     ],
     hooks: &[
         hook!("gnutls_init", init, INIT),
@@ -258,7 +258,7 @@ unsafe extern "C" fn send2<const COPY: usize>(
 }
 
 unsafe extern "C" fn cork<const COPY: usize>(session: Session) {
-    let real = original!(CORK, COPY, fn(Session) -> (), else ());
+    let real = original!(CORK, COPY, fn(Session));
     if let Some(call) = session::enter(id::<COPY>(session), Doing::Writes, std::ptr::null()) {
         call.cork(true);
     }

@@ -9,7 +9,7 @@ use crate::conn::session::{self, Call, Doing, Id};
 use crate::conn::slot::SERVER;
 use crate::conn::{connect, observe, rewrite};
 use crate::context::bridge;
-use crate::patch::{COPIES, Family, Hook, Name, Originals};
+use crate::patch::{COPIES, Family, Hook, Originals};
 use crate::sys::errno;
 use agent_engine::exchange::Fault;
 use agent_engine::protocol::Direction;
@@ -29,11 +29,7 @@ slots! {
 /// it does not call, `SSL_write` among it. They leave out GnuTLS's imitation, which ends in GnuTLS's functions.
 pub(crate) static FAMILY: Family = Family {
     name: "OpenSSL",
-    marks: &[
-        Name::Exact("SSL_free"),
-        Name::Exact("SSL_get_error"),
-        Name::Exact("SSL_get_rbio"),
-    ],
+    marks: &["SSL_free", "SSL_get_error", "SSL_get_rbio"],
     hooks: &[
         hook!("SSL_read", read, READ),
         hook!("SSL_read_ex", read_ex, READ_EX),
