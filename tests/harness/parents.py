@@ -50,7 +50,7 @@ def _id(span: Span) -> str:
     return found[1] if found else ""
 
 
-def fire(receiver: Receiver, port: int, path: str, *, rounds: int = 3, keep: bool = True, secure: bool = False) -> Counts:
+def fire(receiver: Receiver, port: int, path: str, *, rounds: int = 2, keep: bool = True, secure: bool = False) -> Counts:
     """20 clients at once, each with a connection that it keeps (or not) for its requests of `path` and an id. Waits for a
     CLIENT and a SERVER span of each."""
     prefix = path.strip("/").replace("/", "-")
