@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Callable, Iterable
+from typing import Callable, Iterable, NamedTuple
 
 from harness import client, tls
 from harness.receiver import Receiver
@@ -15,8 +14,7 @@ from harness.spans import Span
 AT_ONCE = 20
 
 
-@dataclass(frozen=True)
-class Counts:
+class Counts(NamedTuple):
     right: int
     wrong: int
     none: int
