@@ -15,6 +15,13 @@ pub(crate) const SEPARATE: u32 = 8;
 /// This thread has read a server request.
 pub(crate) const SERVES: u32 = 4;
 
+/// This thread has waited for several descriptors, requests to come among them.
+pub(crate) const WAITED: u32 = 16;
+/// The request that this thread read last came out of such a wait: it may be an event loop.
+pub(crate) const DOUBT: u32 = 32;
+/// This thread has waited in the middle of a request for an answer, and for nothing else: it is none.
+pub(crate) const PROVEN: u32 = 64;
+
 /// Per-thread state. Cells suffice: only the owning thread (and its signal handlers) touches them.
 #[repr(C)]
 pub(crate) struct Thread {
@@ -22,13 +29,19 @@ pub(crate) struct Thread {
     guard: Cell<usize>,
     /// The server exchange whose bytes this thread read last (`records::Ref`, 0 for none).
     pub(crate) last_read: Cell<u64>,
-    /// [`AGENT`], [`VFORK`], [`SERVES`], [`SEPARATE`].
+    /// [`AGENT`], [`VFORK`], [`SERVES`], [`SEPARATE`], [`WAITED`], [`DOUBT`], [`PROVEN`].
     pub(crate) flags: Cell<u32>,
     _reserved: Cell<u32>,
     /// Signals that the thread blocked when it began to serve.
     pub(crate) usual_mask: Cell<u64>,
     /// What a bridge says of the thread (`context::bridge`), 0 for nothing.
     pub(crate) current: Cell<u64>,
+    /// The epoll set that the thread made while it served `nested_in` (`records::Ref`).
+    pub(crate) nested: Cell<i32>,
+    /// The descriptor that the thread accepted since it waited last, + 1; 0 for none.
+    pub(crate) accepted: Cell<i32>,
+    /// See `nested`.
+    pub(crate) nested_in: Cell<u64>,
 }
 
 global_asm!(
@@ -36,9 +49,9 @@ global_asm!(
     ".hidden otel_run_thread",
     ".globl otel_run_thread",
     ".type otel_run_thread,@object",
-    ".size otel_run_thread,40",
+    ".size otel_run_thread,56",
     ".p2align 3",
-    "otel_run_thread: .zero 40",
+    "otel_run_thread: .zero 56",
     ".previous",
 );
 
@@ -102,7 +115,9 @@ impl Thread {
     pub(crate) fn forget(&self) {
         self.last_read.set(0);
         self.current.set(0);
-        self.clear(SERVES);
+        self.nested_in.set(0);
+        self.accepted.set(0);
+        self.clear(SERVES | WAITED | DOUBT | PROVEN);
     }
 
     /// Sets a flag.
