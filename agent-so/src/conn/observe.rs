@@ -6,7 +6,7 @@
 use super::edit::Stretch;
 use super::scribe::Scribe;
 use super::slot::{At, BODY, CONNECTING, EDITING, Fate, Inner, SERVER};
-use super::{connect, of, session, table};
+use super::{connect, inward, of, session, table};
 use crate::context;
 use crate::export::record::Ref;
 use crate::hooks::contain;
@@ -19,37 +19,73 @@ use libc::iovec;
 
 /// A read returned `result` (as the real call gave it, errno set) into `buffers`.
 pub(crate) fn received(fd: i32, word: u32, result: isize, buffers: &[iovec]) {
+    read_by(fd, word, result, buffers, false);
+}
+
+/// As [`received`], into one buffer. Returns how many bytes more the program is to see (`conn::inward`).
+pub(crate) fn received_into(fd: i32, word: u32, result: isize, buffer: iovec) -> isize {
+    read_by(fd, word, result, &[buffer], true)
+}
+
+fn read_by(fd: i32, word: u32, result: isize, buffers: &[iovec], growing: bool) -> isize {
     if result == 0 && !buffers.iter().any(|b| b.iov_len > 0) {
-        return;
+        return 0;
     }
-    if let Some(Some(reference)) = with_socket(fd, word, result, |at| took(at, result, buffers)) {
-        context::bridge::request_read(reference);
-    }
+    with_socket(fd, word, result, |at| took(at, result, buffers, growing)).map_or(0, Took::told)
 }
 
 /// The program read from a TLS session: `result` bytes into `buffer`, 0 at the end of the stream, or -1 (the session
 /// knows why).
 pub(crate) fn received_on(call: &session::Call, result: isize, buffer: iovec) {
-    if let Some(Some(reference)) = with_session(call, |at| took(at, result, &[buffer])) {
-        context::bridge::request_read(reference);
+    if let Some(took) = with_session(call, |at| took(at, result, &[buffer], false)) {
+        took.told();
     }
 }
 
-/// Gives the server request whose head was complete with these bytes.
-fn took(at: &At, result: isize, buffers: &[iovec]) -> Option<Ref> {
+/// As [`received_on`]. Returns how many bytes more the program is to see.
+pub(crate) fn received_into_on(call: &session::Call, result: isize, buffer: iovec) -> isize {
+    with_session(call, |at| took(at, result, &[buffer], true)).map_or(0, Took::told)
+}
+
+/// What a read brought.
+#[derive(Default)]
+struct Took {
+    /// The server request whose head was complete with these bytes.
+    request: Option<Ref>,
+    /// Bytes added.
+    more: usize,
+}
+
+impl Took {
+    /// Tells the bridge, now that nothing is locked.
+    fn told(self) -> isize {
+        if let Some(reference) = self.request {
+            context::bridge::request_read(reference);
+        }
+        self.more as isize
+    }
+}
+
+/// `growing`: there is one buffer, and the program can be told of more bytes in it.
+fn took(at: &At, result: isize, buffers: &[iovec], growing: bool) -> Took {
     let fate = at.fate(result);
     if matches!(fate, Fate::Nothing) {
-        return None;
+        return Took::default();
     }
     let Some(mut locked) = at.lock() else {
         at.give_up();
-        return None;
+        return Took::default();
     };
     let before = locked.meta.newest;
     let now = clock::monotonic_ns();
     let inner = &mut *locked;
+    let expected = if growing {
+        inward::expected(inner)
+    } else {
+        None
+    };
     let verdict = match fate {
-        Fate::Nothing => return None,
+        Fate::Nothing => return Took::default(),
         Fate::Bytes(count) => {
             let bytes = Stretch {
                 pieces: buffers,
@@ -64,11 +100,26 @@ fn took(at: &At, result: isize, buffers: &[iovec]) -> Option<Ref> {
     if inner.stream.role() == Some(Kind::Server) {
         at.conn.set_hint(SERVER, true);
         context::server::read(at.state, inner);
+    } else {
+        context::client::heard(at.state, &inner.meta, matches!(fate, Fate::Bytes(_)));
     }
     let newest = inner.meta.newest;
+    if newest != before {
+        context::turn::read_head(at.fd());
+    }
+    let more = match (expected, buffers) {
+        // SAFETY: the program's buffer, of a read that brought so many bytes; the lock is held.
+        (Some(expected), [buffer]) => unsafe {
+            inward::give(at, inner, expected, *buffer, result as usize)
+        },
+        _ => 0,
+    };
     drop(locked);
     at.settle(verdict);
-    (newest != before).then_some(newest)
+    Took {
+        request: (newest != before).then_some(newest),
+        more,
+    }
 }
 
 /// `count` bytes passed from or to the socket without being visible (sendfile, splice, MSG_TRUNC).
