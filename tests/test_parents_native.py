@@ -1,4 +1,4 @@
-"""Parents where no runtime tells: proxies, event loops of C, C++ and Rust programs, and threads that hand requests over.
+"""Counts where no runtime tells: proxies, event loops of C, C++ and Rust programs, and threads that hand requests over.
 
 Every program is asked by 20 clients at once (proxies also by 200), each request with an id that the upstream call carries on.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from harness import client, tls
-from harness.parents import Parents, count_parents
+from harness.parents import AT_ONCE, Counts, count_parents
 from harness.apps import Site
 from harness.ports import free_port
 from harness.processes import CACHE, ROOT, Launcher, Program, wait_until
@@ -25,8 +25,6 @@ from harness.tls import TlsUpstream
 from harness.upstream import Upstream
 
 PROGRAMS = ROOT / "tests/programs"
-AT_ONCE = 20
-
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -41,7 +39,7 @@ def with_id(spans: list[Span]) -> list[Span]:
     return [span for span in spans if "id=" in span.url]
 
 
-def ask(receiver: Receiver, program: Program, path: str, rounds: int = 3, at_once: int = AT_ONCE) -> Parents:
+def ask(receiver: Receiver, program: Program, path: str, rounds: int = 3, at_once: int = AT_ONCE) -> Counts:
     """So many clients at once ask for `path` with an id each; counts the parents of the calls upstream."""
     ids = range(rounds * at_once)
     replies = client.get_many(program.port, [f"{path}?id={number}" for number in ids], at_once)
@@ -79,7 +77,7 @@ def test_a_loop_with_one_client(built: Path, launcher: Launcher, receiver: Recei
 def test_libevent(built: Path, launcher: Launcher, receiver: Receiver, upstream: Upstream, path: str) -> None:
     port = free_port()
     program = launcher.start(built / "libevent", str(port), str(upstream.port), port=port)
-    assert ask(receiver, program, path) == Parents(right=0, wrong=0, none=60)
+    assert ask(receiver, program, path) == Counts(right=0, wrong=0, none=60)
 
 
 TOKIO = CACHE / "tokio/tokio-server"
@@ -112,7 +110,7 @@ def test_threads_that_do_not_read(built: Path, launcher: Launcher, receiver: Rec
     """Nothing tells across a queue: no parent."""
     port = free_port()
     program = launcher.start(built / "pool", "split", str(port), str(upstream.port), "20", port=port)
-    assert ask(receiver, program, "/call") == Parents(right=0, wrong=0, none=60)
+    assert ask(receiver, program, "/call") == Counts(right=0, wrong=0, none=60)
 
 
 # Proxies: what is sent carries the context of what came in.
@@ -129,7 +127,7 @@ TRACE = "11111111111111111111111111111111"
 
 
 def ask_kept(receiver: Receiver, port: int, path: str, *, rounds: int, at_once: int = AT_ONCE, secure: bool = False,
-             traceparent: str = "") -> Parents:
+             traceparent: str = "") -> Counts:
     """As `ask`, on connections that are kept; the header's `{n}` is the number of the request."""
 
     def one(number: int) -> None:
@@ -156,13 +154,13 @@ def test_proxy(site: Site, receiver: Receiver, upstream: Upstream, which: str, i
     program = PROXIES[which](site, upstream.port)
     prefix = "/app" if which.startswith("apache") else ""
     found = ask_kept(receiver, program.port, f"{prefix}/echo", rounds=2, traceparent=inbound)
-    assert found == Parents(right=40, wrong=0, none=0)
+    assert found == Counts(right=40, wrong=0, none=0)
 
 
 @pytest.mark.parametrize("which", ["haproxy", "nginx"])
 def test_two_hundred_at_once(site: Site, receiver: Receiver, upstream: Upstream, which: str) -> None:
     program = PROXIES[which](site, upstream.port)
-    assert ask_kept(receiver, program.port, "/echo", rounds=2, at_once=200) == Parents(right=400, wrong=0, none=0)
+    assert ask_kept(receiver, program.port, "/echo", rounds=2, at_once=200) == Counts(right=400, wrong=0, none=0)
 
 
 @pytest.mark.parametrize("inbound", ["", "00-" + TRACE + "-{n:016x}-01"], ids=["none", "each"])
@@ -171,7 +169,7 @@ def test_tls_on_both_sides(site: Site, receiver: Receiver, tls_upstream: TlsUpst
     program = PROXIES[which](site, tls_upstream.port, tls=True, upstream_tls=True)
     prefix = "/app" if which.startswith("apache") else ""
     found = ask_kept(receiver, program.port, f"{prefix}/echo", rounds=2, secure=True, traceparent=inbound)
-    assert found == Parents(right=40, wrong=0, none=0)
+    assert found == Counts(right=40, wrong=0, none=0)
 
 
 DELAYED = {"http": "limit_req_zone $server_port zone=all:1m rate=300r/s;", "location": "limit_req zone=all burst=1000;"}
@@ -194,14 +192,14 @@ def test_nginx_sends_in_a_later_turn(site: Site, receiver: Receiver, upstream: U
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(one, range(AT_ONCE)))
     parents = count_parents(receiver.wait_for(lambda spans: len(with_id(spans)) >= 160))
-    assert parents == Parents(right=80, wrong=0, none=0)
+    assert parents == Counts(right=80, wrong=0, none=0)
 
 
 @pytest.mark.parametrize("env", [{"OTEL_INSTRUMENTATION_HAPROXY_ENABLED": "false"}, {"OTEL_PROPAGATORS": "none"}], ids=["off", "propagators"])
 def test_haproxy_with_nothing_to_pass_on(site: Site, receiver: Receiver, upstream: Upstream, env: dict[str, str]) -> None:
     """Two threads, each a loop: none rather than wrong."""
     program = site.start_haproxy(upstream.port, env=env)
-    assert ask_kept(receiver, program.port, "/echo", rounds=2) == Parents(right=0, wrong=0, none=40)
+    assert ask_kept(receiver, program.port, "/echo", rounds=2) == Counts(right=0, wrong=0, none=40)
 
 
 def test_haproxy_checks_are_nobodys(site: Site, receiver: Receiver, upstream: Upstream) -> None:

@@ -1,38 +1,76 @@
-"""Counts right, wrong and missing parents, by the id that both URLs carry."""
+"""Counting parents: is each call under the request that it belongs to, by the id that both URLs carry?"""
 
 from __future__ import annotations
 
+import contextlib
 import re
-from typing import Iterable, NamedTuple
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Callable, Iterable
 
+from harness import client, tls
+from harness.receiver import Receiver
 from harness.spans import Span
 
+AT_ONCE = 20
 
-class Parents(NamedTuple):
+
+@dataclass(frozen=True)
+class Counts:
     right: int
     wrong: int
     none: int
 
 
-def count_parents(spans: Iterable[Span]) -> Parents:
-    """Of all CLIENT spans with an id: under the SERVER span with that id, under anything else, or without a parent."""
+def count_parents(spans: Iterable[Span]) -> Counts:
+    """Each CLIENT span is under the SERVER span with its id (right), under another span (wrong), or a root (none)."""
     spans = list(spans)
     by_id = {span.span_id: span for span in spans}
-    count = {"right": 0, "wrong": 0, "none": 0}
+    right = wrong = none = 0
     for span in spans:
         if span.kind != "CLIENT" or not id_of(span):
             continue
         parent = by_id.get(span.parent_id)
         if not span.parent_id:
-            count["none"] += 1
-        elif parent is not None and (parent.kind, parent.trace_id, id_of(parent)) == ("SERVER", span.trace_id, id_of(span)):
-            count["right"] += 1
+            none += 1
+        elif parent and (parent.kind, parent.trace_id, id_of(parent)) == ("SERVER", span.trace_id, id_of(span)):
+            right += 1
         else:
-            count["wrong"] += 1
-    return Parents(**count)
+            wrong += 1
+    return Counts(right, wrong, none)
 
 
 def id_of(span: Span) -> str:
     """The request that a span is part of: `7` for the ids 7 and b7 (its second call)."""
-    found = re.search(r"[?&]id=b?([^&]+)", span.url)
+    return _id(span).removeprefix("b")
+
+
+def _id(span: Span) -> str:
+    found = re.search(r"[?&]id=([^&]+)", span.url)
     return found[1] if found else ""
+
+
+def fire(receiver: Receiver, port: int, path: str, *, rounds: int = 3, keep: bool = True, secure: bool = False) -> Counts:
+    """20 clients at once, each with a connection that it keeps (or not) for its requests of `path` and an id. Waits for a
+    CLIENT and a SERVER span of each."""
+    prefix = path.strip("/").replace("/", "-")
+    delays = (0, 20, 50)
+
+    def one(number: int) -> None:
+        kept = connect(port) if keep else None
+        for turn in range(rounds):
+            with contextlib.nullcontext(kept) if keep else connect(port) as connection:
+                own = f"{prefix}-{turn}-{number}"
+                connection.exchange(f"{path}?id={own}&delay={delays[(number + turn) % 3]}")
+        if kept:
+            kept.__exit__()
+
+    connect: Callable = tls.Connection if secure else client.Raw
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(one, range(AT_ONCE)))
+
+    def mine(spans: list[Span]) -> list[Span]:
+        return [span for span in spans if _id(span).startswith(f"{prefix}-")]
+
+    spans = receiver.wait_for(lambda spans: len(mine(spans)) >= 2 * rounds * AT_ONCE)
+    return count_parents(mine(spans))

@@ -130,7 +130,7 @@ unsafe fn text_for<'a>(
         return None;
     }
     let lines = memchr::memchr_iter(b'\n', &bytes[..scan.head_len]).count();
-    let len = settings::get().write_headers(buffer, &identity.span, &[], &[], &scan);
+    let len = settings::get().write_headers(buffer, &identity.span, &[], &[], &scan.head());
     let fits = match before.room {
         Room::All => bytes.len() + len < size,
         Room::Half => bytes.len() + len < size / 2 && lines <= LINES,

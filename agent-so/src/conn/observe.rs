@@ -8,7 +8,7 @@ use super::scribe::Scribe;
 use super::slot::{At, BODY, CONNECTING, EDITING, Fate, Inner, SERVER};
 use super::{connect, inward, of, session, table};
 use crate::context;
-use crate::export::record::Ref;
+use crate::context::bridge::Read;
 use crate::hooks::contain;
 use crate::sys::process;
 use crate::sys::{clock, errno, thread};
@@ -17,50 +17,64 @@ use agent_engine::protocol::http1::Tail;
 use agent_engine::protocol::{Direction, Ended, Verdict};
 use libc::iovec;
 
-/// A read returned `result` (as the real call gave it, errno set) into `buffers`.
-pub(crate) fn received(fd: i32, word: u32, result: isize, buffers: &[iovec]) {
-    read_by(fd, word, result, buffers, false);
+/// A read returned `result` (as the real call gave it, errno set) into `buffers`. `plain`: by `read`, as of a file.
+pub(crate) fn received(fd: i32, word: u32, result: isize, buffers: &[iovec], plain: bool) {
+    read_by(fd, word, result, buffers, plain, false);
 }
 
 /// As [`received`], into one buffer. Returns how many bytes more the program is to see (`conn::inward`).
-pub(crate) fn received_into(fd: i32, word: u32, result: isize, buffer: iovec) -> isize {
-    read_by(fd, word, result, &[buffer], true)
+pub(crate) fn received_into(
+    fd: i32,
+    word: u32,
+    result: isize,
+    buffer: iovec,
+    plain: bool,
+) -> isize {
+    read_by(fd, word, result, &[buffer], plain, true)
 }
 
-fn read_by(fd: i32, word: u32, result: isize, buffers: &[iovec], growing: bool) -> isize {
+fn read_by(
+    fd: i32,
+    word: u32,
+    result: isize,
+    buffers: &[iovec],
+    plain: bool,
+    growing: bool,
+) -> isize {
     if result == 0 && !buffers.iter().any(|b| b.iov_len > 0) {
         return 0;
     }
-    with_socket(fd, word, result, |at| took(at, result, buffers, growing)).map_or(0, Took::told)
+    with_socket(fd, word, result, |at| took(at, result, buffers, growing))
+        .map_or(0, |took| took.told(plain))
 }
 
 /// The program read from a TLS session: `result` bytes into `buffer`, 0 at the end of the stream, or -1 (the session
 /// knows why).
 pub(crate) fn received_on(call: &session::Call, result: isize, buffer: iovec) {
     if let Some(took) = with_session(call, |at| took(at, result, &[buffer], false)) {
-        took.told();
+        took.told(false);
     }
 }
 
 /// As [`received_on`]. Returns how many bytes more the program is to see.
 pub(crate) fn received_into_on(call: &session::Call, result: isize, buffer: iovec) -> isize {
-    with_session(call, |at| took(at, result, &[buffer], true)).map_or(0, Took::told)
+    with_session(call, |at| took(at, result, &[buffer], true)).map_or(0, |took| took.told(false))
 }
 
 /// What a read brought.
 #[derive(Default)]
 struct Took {
-    /// The server request whose head was complete with these bytes.
-    request: Option<Ref>,
+    /// What a bridge has to know of a server's.
+    read: Option<Read>,
     /// Bytes added.
     more: usize,
 }
 
 impl Took {
     /// Tells the bridge, now that nothing is locked.
-    fn told(self) -> isize {
-        if let Some(reference) = self.request {
-            context::bridge::request_read(reference);
+    fn told(self, plain: bool) -> isize {
+        if let Some(read) = self.read {
+            context::bridge::server_read(&Read { plain, ..read });
         }
         self.more as isize
     }
@@ -97,14 +111,19 @@ fn took(at: &At, result: isize, buffers: &[iovec], growing: bool) -> Took {
         Fate::Closed => ended(at, inner, Direction::In, Ended::Eof, now),
         Fate::Failed(fault) => failed(at, inner, Direction::In, fault, now),
     };
-    if inner.stream.role() == Some(Kind::Server) {
+    let read = (inner.stream.role() == Some(Kind::Server)).then(|| {
         at.conn.set_hint(SERVER, true);
-        context::server::read(at.state, inner);
-    } else {
+        thread::current().last_conn.set(at.index + 1);
+        Read {
+            request: context::server::read(at.state, inner),
+            socket: inner.meta.cookie,
+            first: !inner.meta.newest_is_later,
+            plain: false,
+        }
+    });
+    if read.is_none() {
         context::client::heard(at.state, &inner.meta, matches!(fate, Fate::Bytes(_)));
-    }
-    let newest = inner.meta.newest;
-    if newest != before {
+    } else if inner.meta.newest != before {
         context::turn::read_head(at.fd());
     }
     let more = match (expected, buffers) {
@@ -116,10 +135,7 @@ fn took(at: &At, result: isize, buffers: &[iovec], growing: bool) -> Took {
     };
     drop(locked);
     at.settle(verdict);
-    Took {
-        request: (newest != before).then_some(newest),
-        more,
-    }
+    Took { read, more }
 }
 
 /// `count` bytes passed from or to the socket without being visible (sendfile, splice, MSG_TRUNC).

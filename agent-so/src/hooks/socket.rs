@@ -2,7 +2,7 @@
 
 use super::{real, refuse_lost, with_state, word};
 use crate::conn::{classify, connect as attempts, detach, observe, table};
-use crate::context::turn;
+use crate::context::{bridge, turn};
 use crate::export;
 use crate::settings;
 use crate::sys::{own_fd, thread};
@@ -90,6 +90,7 @@ fn accepted(fd: c_int) -> c_int {
             export::poke(state);
         });
     }
+    bridge::accepted(fd);
     fd
 }
 

@@ -14,13 +14,17 @@ pub(crate) const VFORK: u32 = 2;
 pub(crate) const SEPARATE: u32 = 8;
 /// This thread has read a server request.
 pub(crate) const SERVES: u32 = 4;
+/// What a bridge says of this thread it has from whoever began it (`bridge::ruby`).
+pub(crate) const INHERITED: u32 = 32;
+/// An event loop runs here that reads outside of the context in which it then calls the program (`bridge::python`).
+pub(crate) const READS_OUTSIDE: u32 = 16;
 
 /// This thread has waited for several descriptors, requests to come among them.
-pub(crate) const WAITED: u32 = 16;
+pub(crate) const WAITED: u32 = 64;
 /// The request that this thread read last came out of such a wait: it may be an event loop.
-pub(crate) const DOUBT: u32 = 32;
+pub(crate) const DOUBT: u32 = 128;
 /// This thread has waited in the middle of a request for an answer, and for nothing else: it is none.
-pub(crate) const PROVEN: u32 = 64;
+pub(crate) const PROVEN: u32 = 256;
 
 /// Per-thread state. Cells suffice: only the owning thread (and its signal handlers) touches them.
 #[repr(C)]
@@ -29,13 +33,21 @@ pub(crate) struct Thread {
     guard: Cell<usize>,
     /// The server exchange whose bytes this thread read last (`records::Ref`, 0 for none).
     pub(crate) last_read: Cell<u64>,
-    /// [`AGENT`], [`VFORK`], [`SERVES`], [`SEPARATE`], [`WAITED`], [`DOUBT`], [`PROVEN`].
+    /// [`AGENT`], [`VFORK`], [`SERVES`], [`SEPARATE`], [`READS_OUTSIDE`], [`INHERITED`], [`WAITED`], [`DOUBT`],
+    /// [`PROVEN`].
     pub(crate) flags: Cell<u32>,
-    _reserved: Cell<u32>,
+    /// Slot + 1 of the connection that `last_read` came on.
+    pub(crate) last_conn: Cell<u32>,
     /// Signals that the thread blocked when it began to serve.
     pub(crate) usual_mask: Cell<u64>,
     /// What a bridge says of the thread (`context::bridge`), 0 for nothing.
     pub(crate) current: Cell<u64>,
+    /// What a bridge told the runtime on this thread last.
+    pub(crate) told: Cell<u64>,
+    /// What a bridge is to tell the runtime as soon as the program's code is called.
+    pub(crate) pending: Cell<u64>,
+    /// What a bridge has to undo when that code returns: where, and how.
+    pub(crate) lent: Cell<[usize; 2]>,
     /// The epoll set that the thread made while it served `nested_in` (`records::Ref`).
     pub(crate) nested: Cell<i32>,
     /// The descriptor that the thread accepted since it waited last, + 1; 0 for none.
@@ -49,9 +61,9 @@ global_asm!(
     ".hidden otel_run_thread",
     ".globl otel_run_thread",
     ".type otel_run_thread,@object",
-    ".size otel_run_thread,56",
+    ".size otel_run_thread,88",
     ".p2align 3",
-    "otel_run_thread: .zero 56",
+    "otel_run_thread: .zero 88",
     ".previous",
 );
 
@@ -79,8 +91,9 @@ pub(crate) fn identity() -> usize {
     address() as usize
 }
 
+/// Where the calling thread's stack is.
 #[inline(always)]
-fn stack_pointer() -> usize {
+pub(crate) fn stack_pointer() -> usize {
     let sp: usize;
     // SAFETY: reads a register.
     unsafe { asm!("mov {}, rsp", out(reg) sp, options(nomem, nostack, preserves_flags)) };
@@ -114,7 +127,10 @@ impl Thread {
     /// Forgets the requests that this thread served in the process that it was forked from.
     pub(crate) fn forget(&self) {
         self.last_read.set(0);
+        self.last_conn.set(0);
         self.current.set(0);
+        self.told.set(0);
+        self.pending.set(0);
         self.nested_in.set(0);
         self.accepted.set(0);
         self.clear(SERVES | WAITED | DOUBT | PROVEN);

@@ -17,6 +17,14 @@ pub enum Instrumentation {
     OpenSsl,
     /// What passes through GnuTLS.
     GnuTls,
+    /// Which request Ruby code works for.
+    Ruby,
+    /// The tasks and contexts of CPython.
+    Asyncio,
+    /// Threads, pools and greenlets that Python code starts.
+    Threading,
+    /// Which request JavaScript works for, in Node.
+    Node,
     /// Contexts that proxies are given to pass on.
     Proxy,
 }
@@ -29,7 +37,7 @@ struct Row {
     aliases: &'static [&'static str],
 }
 
-const ROWS: [Row; 5] = [
+const ROWS: [Row; 9] = [
     Row {
         name: "HTTP_SERVER",
         carrier: false,
@@ -63,6 +71,7 @@ const ROWS: [Row; 5] = [
             "NETTY",
             "NGINX",
             "PHP",
+            "PHP_FPM",
             "PUMA",
             "PYRAMID",
             "RACK",
@@ -135,6 +144,26 @@ const ROWS: [Row; 5] = [
         name: "GNUTLS",
         carrier: true,
         aliases: &["TLS"],
+    },
+    Row {
+        name: "RUBY",
+        carrier: true,
+        aliases: &["CONCURRENT_RUBY"],
+    },
+    Row {
+        name: "ASYNCIO",
+        carrier: true,
+        aliases: &["PYTHON"],
+    },
+    Row {
+        name: "THREADING",
+        carrier: true,
+        aliases: &["EVENTLET", "GEVENT", "PYTHON"],
+    },
+    Row {
+        name: "NODE",
+        carrier: true,
+        aliases: &["NODEJS", "ASYNC_HOOKS"],
     },
     Row {
         name: "PROXY",

@@ -1,13 +1,33 @@
 //! Which protocol is it? Decided from the first bytes of both directions, never from one alone.
 
 use super::tls::{self, Hello};
-use super::{Direction, Probe, http1};
+use super::{Direction, Probe, Protocol, fastcgi, http1};
+use crate::exchange::Kind;
 
 /// First bytes kept of each direction: as many as the neediest protocol wants to see.
 const PREFIX_MAX: usize = tls::PREFIX_MAX;
 /// Bytes of both directions together after which an undecided connection is given up. One direction may be known not to
 /// carry requests long before the other says its first word.
 const BUDGET: u32 = 4096;
+
+type Judge = fn(&[u8], &[u8]) -> Probe;
+
+/// The protocols: how many first bytes of a direction each wants to see, and its opinion of them. A new one is one more line.
+const PROBES: [(Protocol, usize, Judge); 2] = [
+    (Protocol::Http1, http1::PREFIX_MAX, http1::probe),
+    (Protocol::FastCgi, fastcgi::PREFIX_MAX, fastcgi::probe),
+];
+
+/// What the first bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// This protocol, and the program has this role.
+    Yes(Protocol, Kind),
+    /// None that is followed.
+    No,
+    /// Undecided.
+    More,
+}
 
 /// The first bytes of a connection.
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,15 +92,21 @@ impl Detector {
         usize::from(self.sides[dir as usize].len)
     }
 
-    /// Asks the protocols. A new one is one more line here: `No` needs all of them, the first `Yes` wins.
-    pub(super) fn probe(&self) -> Probe {
+    /// Asks the protocols, see [`PROBES`]: `No` needs all of them, the first `Yes` wins.
+    pub(super) fn probe(&self) -> Found {
         let [incoming, outgoing] = &self.sides;
-        match http1::probe(
-            incoming.first(http1::PREFIX_MAX),
-            outgoing.first(http1::PREFIX_MAX),
-        ) {
-            Probe::More if self.seen > BUDGET => Probe::No,
-            probe => probe,
+        let mut all_say_no = true;
+        for (protocol, most, probe) in PROBES {
+            match probe(incoming.first(most), outgoing.first(most)) {
+                Probe::Yes(role) => return Found::Yes(protocol, role),
+                Probe::No => {}
+                Probe::More => all_say_no = false,
+            }
+        }
+        if all_say_no || self.seen > BUDGET {
+            Found::No
+        } else {
+            Found::More
         }
     }
 
