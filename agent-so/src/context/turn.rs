@@ -95,9 +95,10 @@ pub(crate) fn waits(state: &'static State, wait: Wait<'_>) {
     if !is_open(state, last) {
         thread.last_read.set(0);
         if let Wait::These { each, .. } = wait {
-            let mut many = false;
-            each(&mut |fd| many |= is_known(state, fd));
-            if many {
+            let mut known = 0;
+            each(&mut |fd| known += u32::from(is_known(state, fd)));
+            // One, and a pipe by which to be woken: so does a thread of Ruby's that serves one connection.
+            if known > 1 {
                 multiplexes();
             }
         }
