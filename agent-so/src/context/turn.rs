@@ -18,14 +18,16 @@ use crate::sys::process::{self, State};
 use crate::sys::raw;
 use crate::sys::thread::{self, DOUBT, PROVEN, WAITED};
 
+/// Calls its argument with each of some descriptors.
+pub(crate) type Each<'a> = dyn FnMut(&mut dyn FnMut(i32)) + 'a;
+
 /// What a thread waits for.
 pub(crate) enum Wait<'a> {
     /// Whatever is in this epoll set.
     Set(i32),
     /// One of these, or (`expired`) none of them came in time.
     These {
-        /// Calls its argument with each.
-        each: &'a mut dyn FnMut(&mut dyn FnMut(i32)),
+        each: &'a mut Each<'a>,
         /// The time was up.
         expired: bool,
     },
