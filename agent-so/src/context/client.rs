@@ -1,12 +1,14 @@
 //! Requests that go out: their parent, and the headers that tell it.
 
+use super::inbound::{self, Found};
 use super::server::identify;
-use super::{candidate, record};
+use super::{Model, candidate, record, turn};
 use crate::conn::Meta;
 use crate::conn::edit::Edit;
 use crate::export::record::{Carried, HEADERS, Identity, Record, Ref};
 use crate::settings::{self, Settings};
 use crate::sys::process::State;
+use crate::sys::thread;
 use agent_engine::context;
 use agent_engine::exchange::{Exchange, Field};
 use agent_engine::protocol::outgoing::Head;
@@ -37,7 +39,7 @@ pub(crate) fn begin(
             candidate(state, at_connect)
         }
     };
-    let (carried, parent) = match passed_on(state, settings, exchange) {
+    let (carried, parent) = match passed_on(state, settings, exchange, at_connect) {
         Some(from) => (Carried::PassedOn, from),
         None if exchange.text(Field::Traceparent).is_some() => {
             (Carried::Foreign, candidate(at_connect))
@@ -45,6 +47,11 @@ pub(crate) fn begin(
         None => (Carried::No, candidate(at_connect)),
     };
     let aside = carried == Carried::Foreign && settings.stands_aside();
+    meta.sender = thread::identity();
+    meta.works_for = match settings::model() {
+        Model::Blocking => Ref(thread::current().last_read.get()),
+        _ => parent,
+    };
     let excluded = aside || settings.excluded(exchange);
     inherit(state, parent, |from| {
         let inherited = from.as_ref().map(|from| from.identity.span);
@@ -64,12 +71,37 @@ pub(crate) fn begin(
     });
 }
 
+/// The thread has news of a connection that this process made, `bytes` of it perhaps. In a proxy it goes on with the request
+/// for which the connection was made, whatever it has read before.
+pub(crate) fn heard(state: &State, meta: &Meta, bytes: bool) {
+    match settings::model() {
+        Model::Proxy if meta.connect_start_ns != 0 => {
+            thread::current().last_read.set(meta.works_for.0);
+        }
+        Model::Blocking if bytes && meta.sender == thread::identity() => {
+            turn::answered(state, meta.works_for);
+        }
+        _ => {}
+    }
+}
+
 /// The server request here whose own inbound context this outgoing request carries: passed on by a proxy, or by code that
 /// forwards headers. Then that request is its parent, and our span comes in between.
-fn passed_on(state: &'static State, settings: &Settings, exchange: &Exchange) -> Option<Ref> {
+fn passed_on(
+    state: &'static State,
+    settings: &Settings,
+    exchange: &Exchange,
+    at_connect: Ref,
+) -> Option<Ref> {
     let carried = settings.extract(exchange)?;
-    let reference = state.correlation.by_remote_parent(carried.span_id);
-    inbound_is(state, reference, &carried).then_some(reference)
+    match state.correlation.inbound.find(state, &carried) {
+        Found::None => None,
+        Found::One(reference) => Some(reference),
+        Found::Several => {
+            let likely = candidate(state, at_connect);
+            inbound::is_of(state, likely, &carried).then_some(likely)
+        }
+    }
 }
 
 struct Parent<'a> {
@@ -93,21 +125,6 @@ fn inherit(state: &'static State, parent: Ref, f: impl FnOnce(Option<Parent<'_>>
     if let Some(index) = parent.index() {
         crate::export::unpin(state, index, from);
     }
-}
-
-/// Whether `reference` is an open server request whose remote parent is the carried context.
-fn inbound_is(state: &'static State, reference: Ref, carried: &context::SpanContext) -> bool {
-    let Some(from) = record(state, reference).filter(|record| record.pin_open(reference)) else {
-        return false;
-    };
-    // SAFETY: pinned, and open, so the context is set.
-    let identity = unsafe { from.identity() };
-    if let Some(index) = reference.index() {
-        crate::export::unpin(state, index, from);
-    }
-    identity.parent_remote
-        && identity.parent == carried.span_id
-        && identity.span.trace_id == carried.trace_id
 }
 
 /// What is to be spliced into `head`, for the exchange that it began. `None`: nothing.

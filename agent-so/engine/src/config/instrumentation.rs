@@ -25,6 +25,8 @@ pub enum Instrumentation {
     Threading,
     /// Which request JavaScript works for, in Node.
     Node,
+    /// Contexts that proxies are given to pass on.
+    Proxy,
 }
 
 /// A row per [`Instrumentation`], in their order: its own name and the aliases.
@@ -35,7 +37,7 @@ struct Row {
     aliases: &'static [&'static str],
 }
 
-const ROWS: [Row; 8] = [
+const ROWS: [Row; 9] = [
     Row {
         name: "HTTP_SERVER",
         carrier: false,
@@ -162,6 +164,11 @@ const ROWS: [Row; 8] = [
         name: "NODE",
         carrier: true,
         aliases: &["NODEJS", "ASYNC_HOOKS"],
+    },
+    Row {
+        name: "PROXY",
+        carrier: true,
+        aliases: &["HAPROXY"],
     },
 ];
 
