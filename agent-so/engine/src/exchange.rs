@@ -96,6 +96,10 @@ pub enum Fault {
     TlsHandshake,
     /// The response ended before its announced end.
     ResponseTruncated,
+    /// The stream of the request was reset, by either side but for a client that lost interest.
+    StreamReset,
+    /// The server did not look at the request (REFUSED_STREAM, GOAWAY).
+    StreamRefused,
     /// Bytes that cannot be the announced protocol any more.
     ProtocolError,
     /// Anything else (`_OTHER`).
@@ -125,7 +129,7 @@ pub enum Endpoint {
 pub struct Exchange {
     /// SERVER or CLIENT.
     pub kind: Kind,
-    /// HTTP version times ten: 10, 11, and through FastCGI 20, 30; 0 when unknown.
+    /// HTTP version times ten: 10, 11, 20, and through FastCGI 30; 0 when unknown.
     pub version: u8,
     /// Response status, 100..=999; 0 when no final response was seen.
     pub status: u16,
@@ -133,6 +137,10 @@ pub struct Exchange {
     pub tls: bool,
     /// Whether the request passes as FastCGI parameters rather than as HTTP.
     pub fastcgi: bool,
+    /// Whether it is a call of gRPC.
+    pub rpc: bool,
+    /// The status of that call plus one; 0 when none is known.
+    pub rpc_status: u8,
     /// More than one `traceparent` line: the context is invalid (W3C Trace Context).
     pub traceparent_repeated: bool,
     /// Whether the request carried an AWS SigV4 or HTTP-signature header: it must not be altered.
@@ -170,6 +178,8 @@ impl Default for Exchange {
             status: 0,
             tls: false,
             fastcgi: false,
+            rpc: false,
+            rpc_status: 0,
             traceparent_repeated: false,
             signed: false,
             fault: Fault::None,
@@ -209,6 +219,8 @@ impl Fault {
             Fault::HostNotFound => "host_not_found",
             Fault::TlsHandshake => "tls_handshake",
             Fault::ResponseTruncated => "response_truncated",
+            Fault::StreamReset => "stream_reset",
+            Fault::StreamRefused => "stream_refused",
             Fault::ProtocolError => "protocol_error",
             Fault::Other => "_OTHER",
         }
@@ -224,6 +236,8 @@ impl Exchange {
         self.status = 0;
         self.tls = false;
         self.fastcgi = false;
+        self.rpc = false;
+        self.rpc_status = 0;
         self.traceparent_repeated = false;
         self.signed = false;
         self.fault = Fault::None;
@@ -298,6 +312,11 @@ impl Exchange {
         let mut text = self.texts[field as usize];
         self.trim(&mut text);
         self.texts[field as usize] = text;
+    }
+
+    /// Makes the text of `from` that of `to` as well.
+    pub fn alias(&mut self, from: Field, to: Field) {
+        self.texts[to as usize] = self.texts[from as usize];
     }
 
     /// Forgets `field` again.

@@ -6,16 +6,20 @@
 
 mod detect;
 pub(crate) mod fastcgi;
+mod fields;
 pub mod http1;
+mod http2;
 pub mod outgoing;
 #[cfg(test)]
 mod tests;
 mod tls;
+pub mod wide;
 
-use crate::exchange::{Exchange, Fault, Kind};
+use crate::exchange::{Exchange, Fault, Field, Kind};
 use detect::{Detector, Found};
-use outgoing::RequestScan;
+use outgoing::{BlockEdit, Head, RequestScan, Syntax};
 use tls::Hello;
+use wide::{Wide, WideId};
 
 /// Direction of bytes, seen from the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +59,14 @@ pub trait Host {
     fn discard(&mut self, id: ExchangeId);
     /// Index of a header to capture, by its lower-case name, or `None`.
     fn captured_header(&self, kind: Kind, response: bool, name: &[u8]) -> Option<u8>;
+    /// A request is not recorded because its connection has too many others open; it is to be counted.
+    fn passed_over(&mut self);
+    /// A new [`Wide`] for a connection, or `None` when all are taken (the stream then becomes opaque).
+    fn wide(&mut self) -> Option<WideId>;
+    /// The one behind an id that [`Host::wide`] gave and that was not released.
+    fn wide_mut(&mut self, id: WideId) -> &mut Wide;
+    /// The connection needs it no more; [`Wide::reset`] makes it new for the next one.
+    fn release_wide(&mut self, id: WideId);
     /// TLS begins on this stream, whose bytes say nothing from here on: `random` is the client's (RFC 8446 section
     /// 4.1.2), and this program is the client where it went [`Direction::Out`].
     fn tls_begins(&mut self, dir: Direction, random: &[u8; 32]);
@@ -113,6 +125,7 @@ enum Stage {
     #[default]
     Detecting = 0,
     Http1(http1::Machine),
+    Http2(http2::Machine),
     FastCgi(fastcgi::Machine),
     /// HTTP made way for something else (CONNECT, an upgrade), which is only of interest if it is TLS.
     Tunnel,
@@ -123,6 +136,7 @@ impl Stage {
     fn read(&mut self, dir: Direction, bytes: &[u8], now_ns: u64, host: &mut impl Host) {
         match self {
             Stage::Http1(machine) => machine.feed(dir, bytes, now_ns, host),
+            Stage::Http2(machine) => machine.feed(dir, bytes, now_ns, host),
             Stage::FastCgi(machine) => machine.feed(dir, bytes, now_ns, host),
             Stage::Detecting | Stage::Tunnel | Stage::Opaque => {}
         }
@@ -133,6 +147,7 @@ impl Stage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Protocol {
     Http1,
+    Http2,
     FastCgi,
 }
 
@@ -150,11 +165,20 @@ impl Stream {
             Stage::Http1(machine) => {
                 machine.feed(dir, bytes, now_ns, host);
                 if let Some(beyond) = machine.tunnel() {
-                    self.stage = Stage::Tunnel;
-                    self.detector = Detector::default();
-                    self.in_tunnel(dir, &bytes[bytes.len() - beyond..], now_ns, host);
+                    let (role, upgraded) = (machine.role(), machine.upgraded());
+                    let rest = &bytes[bytes.len() - beyond..];
+                    if let Some(id) = upgraded {
+                        let machine = http2::Machine::upgraded(role, id, now_ns, host);
+                        self.stage = Stage::Http2(machine);
+                        self.stage.read(dir, rest, now_ns, host);
+                    } else {
+                        self.stage = Stage::Tunnel;
+                        self.detector = Detector::default();
+                        self.in_tunnel(dir, rest, now_ns, host);
+                    }
                 }
             }
+            Stage::Http2(machine) => machine.feed(dir, bytes, now_ns, host),
             Stage::FastCgi(machine) => machine.feed(dir, bytes, now_ns, host),
             Stage::Tunnel => self.in_tunnel(dir, bytes, now_ns, host),
             Stage::Opaque => {}
@@ -170,6 +194,7 @@ impl Stream {
             _ if n == 0 => {}
             Stage::Detecting | Stage::Tunnel => self.stage = Stage::Opaque,
             Stage::Http1(machine) => machine.skip(dir, n, now_ns, host),
+            Stage::Http2(machine) => machine.skip(dir, n, now_ns, host),
             Stage::FastCgi(machine) => machine.skip(dir, n, now_ns, host),
             Stage::Opaque => {}
         }
@@ -186,6 +211,7 @@ impl Stream {
     ) -> Verdict {
         match &mut self.stage {
             Stage::Http1(machine) => machine.ended(dir, how, now_ns, host),
+            Stage::Http2(machine) => machine.ended(dir, how, now_ns, host),
             Stage::FastCgi(machine) => machine.ended(dir, how, now_ns, host),
             Stage::Detecting | Stage::Tunnel | Stage::Opaque => {}
         }
@@ -196,6 +222,7 @@ impl Stream {
     pub fn close(&mut self, now_ns: u64, host: &mut impl Host) {
         match &mut self.stage {
             Stage::Http1(machine) => machine.close(now_ns, host),
+            Stage::Http2(machine) => machine.close(now_ns, host),
             Stage::FastCgi(machine) => machine.close(now_ns, host),
             Stage::Detecting | Stage::Tunnel | Stage::Opaque => {}
         }
@@ -206,6 +233,7 @@ impl Stream {
     pub fn role(&self) -> Option<Kind> {
         match &self.stage {
             Stage::Http1(machine) => Some(machine.role()),
+            Stage::Http2(machine) => machine.role(),
             Stage::FastCgi(machine) => Some(machine.role()),
             Stage::Detecting | Stage::Tunnel | Stage::Opaque => None,
         }
@@ -219,6 +247,7 @@ impl Stream {
         match &self.stage {
             Stage::Detecting => self.detector.is_fresh(),
             Stage::Http1(machine) => machine.can_start_request(dir),
+            Stage::Http2(machine) => machine.can_start_request(dir),
             Stage::FastCgi(machine) => machine.can_start_request(dir),
             Stage::Tunnel | Stage::Opaque => false,
         }
@@ -229,14 +258,15 @@ impl Stream {
         match &self.stage {
             Stage::Detecting => self.detector.is_fresh().then_some(HeadPart::Start),
             Stage::Http1(machine) => machine.request_head(),
-            Stage::FastCgi(_) | Stage::Tunnel | Stage::Opaque => None,
+            Stage::Http2(_) | Stage::FastCgi(_) | Stage::Tunnel | Stage::Opaque => None,
         }
     }
 
     /// A reader for what the program is about to send, where that may complete the head of a request: where it could begin
-    /// one, and inside the parameters of FastCGI.
+    /// one, inside the parameters of FastCGI, and anywhere in HTTP/2.
     pub fn scan_outgoing(&self) -> Option<RequestScan> {
         match &self.stage {
+            Stage::Http2(machine) => machine.scan().map(RequestScan::http2),
             Stage::FastCgi(machine) => machine.scan().map(RequestScan::fastcgi),
             _ if !self.can_start_request(Direction::Out) => None,
             Stage::Http1(_) => Some(RequestScan::http1()),
@@ -252,33 +282,97 @@ impl Stream {
         }
     }
 
+    /// After all of a head that [`Stream::scan_outgoing`] led to was fed: what it carries, and how it may be changed, as far as
+    /// the fields had to be read for that. `None`: not at all.
+    pub fn complete_head(&self, head: Head, host: &mut impl Host) -> Option<Head> {
+        let Syntax::HeaderBlock(_) = head.syntax else {
+            return Some(head);
+        };
+        let Stage::Http2(machine) = &self.stage else {
+            return None;
+        };
+        let sent = machine.sent()?;
+        let ex = host.exchange(sent.exchange);
+        let edit = |keep, skip| BlockEdit {
+            keep,
+            skip,
+            length: sent.length as usize,
+            most: sent.frame_size as usize,
+        };
+        let [from, to] = sent.traceparent.map(http2::in_frame);
+        let place = http2::in_frame(sent.place);
+        Some(Head {
+            has_traceparent: ex.text(Field::Traceparent).is_some(),
+            has_tracestate: ex.text(Field::Tracestate).is_some(),
+            has_baggage: !ex.baggage().is_empty(),
+            signed: ex.signed,
+            syntax: Syntax::HeaderBlock(edit(place, place)),
+            replace: (sent.traceparent[1] > 0 && !ex.traceparent_repeated).then(|| edit(from, to)),
+            ..head
+        })
+    }
+
     /// Where the request that this program is sending ends, so that the caller can tell whether another one follows in the
     /// same write.
     pub fn outgoing_tail(&self) -> http1::Tail {
         match &self.stage {
             Stage::Http1(machine) => machine.outgoing_tail(),
+            // Every frame stands for itself.
+            Stage::Http2(machine) if machine.role() == Some(Kind::Client) => http1::Tail::Ended,
             _ => http1::Tail::Unknown,
         }
     }
 
-    /// The oldest unfinished exchange.
-    pub fn open_exchange(&self) -> Option<ExchangeId> {
-        self.open_exchanges().next()
+    /// The memory that the stream has beyond its own.
+    pub fn wide(&self) -> Option<WideId> {
+        match &self.stage {
+            Stage::Http2(machine) => machine.wide(),
+            _ => None,
+        }
     }
 
-    /// All unfinished exchanges, oldest first.
-    pub fn open_exchanges(&self) -> impl Iterator<Item = ExchangeId> {
-        let (http1, fastcgi) = match &self.stage {
+    /// How many exchanges are open whose heads are complete, where there may be several at once, each answered on its own
+    /// (HTTP/2); otherwise none.
+    pub fn streams_open(&self) -> usize {
+        match &self.stage {
+            Stage::Http2(machine) => machine.open(),
+            _ => 0,
+        }
+    }
+
+    /// The oldest unfinished exchange. In HTTP/2 none is next to be answered: there it is the newest.
+    pub fn open_exchange(&self) -> Option<ExchangeId> {
+        self.open_exchanges(None).next()
+    }
+
+    /// All unfinished exchanges, oldest first. Those of HTTP/2 are known to `wide`, the memory of [`Stream::wide`]; without it
+    /// only the newest is told.
+    pub fn open_exchanges<'a>(
+        &'a self,
+        wide: Option<&'a Wide>,
+    ) -> impl Iterator<Item = ExchangeId> + 'a {
+        let (http1, single) = match &self.stage {
             Stage::Http1(machine) => (Some(machine.open_exchanges()), None),
+            Stage::Http2(machine) if wide.is_none() => (None, machine.newest()),
             Stage::FastCgi(machine) => (None, machine.open_exchange()),
-            Stage::Detecting | Stage::Tunnel | Stage::Opaque => (None, None),
+            Stage::Http2(_) | Stage::Detecting | Stage::Tunnel | Stage::Opaque => (None, None),
         };
-        http1.into_iter().flatten().chain(fastcgi)
+        let wide = wide.filter(|_| self.wide().is_some());
+        let several = wide.map(Wide::open_exchanges);
+        http1
+            .into_iter()
+            .flatten()
+            .chain(single)
+            .chain(several.into_iter().flatten())
     }
 
     fn verdict(&mut self) -> Verdict {
         let over = match &self.stage {
             Stage::Http1(machine) => machine.is_over(),
+            Stage::Http2(machine) if !machine.is_over() && !machine.is_proven() => {
+                return Verdict::Undecided;
+            }
+            Stage::Http2(machine) => machine.is_over(),
             Stage::FastCgi(machine) => machine.is_over(),
             Stage::Detecting | Stage::Tunnel => return Verdict::Undecided,
             Stage::Opaque => true,
@@ -301,11 +395,20 @@ impl Stream {
             Found::Yes(protocol, role) => {
                 self.stage = match protocol {
                     Protocol::Http1 => Stage::Http1(http1::Machine::new(role)),
+                    Protocol::Http2 => Stage::Http2(http2::Machine::new(role)),
                     Protocol::FastCgi => Stage::FastCgi(fastcgi::Machine::new(role)),
                 };
                 // Only the bytes of the request itself can have decided this. What the other direction has said
                 // before is no answer to it: it belongs to something that was not seen from its start, as on a
-                // connection that was handed over.
+                // connection that was handed over. In HTTP/2 either side may begin.
+                if protocol == Protocol::Http2 {
+                    let other = match dir {
+                        Direction::In => Direction::Out,
+                        Direction::Out => Direction::In,
+                    };
+                    let (prefix, first_ns) = self.detector.prefix(other);
+                    self.stage.read(other, prefix, first_ns, host);
+                }
                 let (prefix, first_ns) = self.detector.prefix(dir);
                 self.stage.read(dir, &prefix[..before], first_ns, host);
                 self.stage.read(dir, bytes, now_ns, host);

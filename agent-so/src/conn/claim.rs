@@ -48,7 +48,7 @@ fn of_socket(state: &'static State, fd: i32) -> Option<At> {
 
 fn take(at: &At, inner: &mut Inner, target: &[u8]) -> Option<Ref> {
     let open = || {
-        inner.stream.open_exchanges().filter_map(|id| {
+        inner.stream.open_exchanges(None).filter_map(|id| {
             let index = id.0.checked_sub(1)?;
             let record = at.state.records.get(index)?;
             Some((record, record.reference(index)))

@@ -368,7 +368,7 @@ fn rest_of_request<'a>(
     if end >= program.to || !edit::fits(program.pieces, SCRATCH) {
         return None;
     }
-    let index = inner.stream.open_exchanges().last()?.0.checked_sub(1)?;
+    let index = inner.stream.open_exchanges(None).last()?.0.checked_sub(1)?;
     let record = state.records.get(index)?;
     if !record.pin() {
         return None;

@@ -7,6 +7,7 @@ use crate::export::{self, record::Record};
 use crate::settings;
 use crate::sys::process::State;
 use agent_engine::exchange::{Endpoint, Exchange, Field, Kind};
+use agent_engine::protocol::wide::{Wide, WideId};
 use agent_engine::protocol::{Direction, ExchangeId, Host};
 use std::sync::atomic::Ordering;
 
@@ -133,6 +134,26 @@ impl Host for Scribe<'_> {
 
     fn captured_header(&self, kind: Kind, response: bool, name: &[u8]) -> Option<u8> {
         settings::captured_header(kind, response, name)
+    }
+
+    fn passed_over(&mut self) {
+        self.state
+            .counters
+            .no_record
+            .fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// There is no pool, so HTTP/2 is not followed.
+    fn wide(&mut self) -> Option<WideId> {
+        None
+    }
+
+    fn wide_mut(&mut self, id: WideId) -> &mut Wide {
+        unreachable!("{id:?} was never given")
+    }
+
+    fn release_wide(&mut self, id: WideId) {
+        unreachable!("{id:?} was never given")
     }
 
     fn tls_begins(&mut self, dir: Direction, random: &[u8; 32]) {

@@ -3,7 +3,7 @@
 use super::{SpanContext, TRACEPARENT_LEN, baggage, format_traceparent, tracestate};
 use crate::config::traces::Propagators;
 use crate::protocol::fastcgi::params_header;
-use crate::protocol::outgoing::Syntax;
+use crate::protocol::outgoing::{BlockEdit, Syntax};
 
 /// Room for all of it in every case: less loses `baggage` and `tracestate` members, never correctness.
 pub const CONTEXT_HEADERS_MAX: usize = 10 * 1024;
@@ -30,25 +30,29 @@ pub struct Outgoing<'a> {
 
 /// A context header in its spellings.
 struct Header {
+    name: &'static [u8],
     line: &'static [u8],
     param: &'static [u8],
 }
 
 const TRACEPARENT: Header = Header {
+    name: b"traceparent",
     line: b"traceparent: ",
     param: b"HTTP_TRACEPARENT",
 };
 const TRACESTATE: Header = Header {
+    name: b"tracestate",
     line: b"tracestate: ",
     param: b"HTTP_TRACESTATE",
 };
 const BAGGAGE: Header = Header {
+    name: b"baggage",
     line: b"baggage: ",
     param: b"HTTP_BAGGAGE",
 };
 
-/// Writes `traceparent`, `tracestate` and `baggage`, as lines that end in CR LF or as one whole record, and returns how many
-/// bytes that took. Headers are whole or not there; zero means that nothing is to be added.
+/// Writes `traceparent`, `tracestate` and `baggage`, as lines that end in CR LF, as one whole record, or as the front of a frame
+/// (of which `out` has the first [`BlockEdit::keep`] bytes already), and returns how many bytes that took. Headers are whole or not there; zero means that nothing is to be added.
 pub fn write_context_headers(outgoing: &Outgoing<'_>, out: &mut [u8]) -> usize {
     match outgoing.syntax {
         Syntax::FieldLines => {
@@ -64,6 +68,18 @@ pub fn write_context_headers(outgoing: &Outgoing<'_>, out: &mut [u8]) -> usize {
             };
             write_headers(outgoing, &mut record);
             record.finish(id)
+        }
+        Syntax::HeaderBlock(edit) => {
+            // What the peer accepts, or the room for it.
+            let gone = edit.skip.saturating_sub(edit.keep);
+            let grows = edit.most.saturating_sub(edit.length.saturating_sub(gone));
+            let most = out.len().min(edit.keep.saturating_add(grows));
+            let mut fields = Fields {
+                out: &mut out[..most],
+                used: edit.keep,
+            };
+            write_headers(outgoing, &mut fields);
+            fields.finish(edit)
         }
     }
 }
@@ -171,6 +187,68 @@ impl Record<'_> {
             return 0;
         }
         self.out[..PARAMS_HEADER].copy_from_slice(&params_header(id, len as u16));
+        self.used
+    }
+}
+
+/// Fields of HPACK (RFC 7541 section 6.2.3): literals that are never indexed, with plain names and values. They leave the
+/// tables of both sides as they are.
+struct Fields<'a> {
+    out: &'a mut [u8],
+    used: usize,
+}
+
+impl Headers for Fields<'_> {
+    fn add(&mut self, header: &Header, write: impl FnOnce(&mut [u8]) -> usize) -> bool {
+        /// Bytes in front of name and value: the form, two lengths, and what a length above 126 takes more.
+        const FRONT: usize = 1 + 1 + 1 + LONG;
+        const LONG: usize = 2;
+        /// The greatest length with that.
+        const MOST: usize = 0x7f + 0x3fff;
+        let name = header.name;
+        let room_at = self.used + FRONT + name.len();
+        let end = self.out.len().min(room_at.saturating_add(MOST));
+        let Some(room) = self.out.get_mut(room_at..end) else {
+            return false;
+        };
+        let len = write(room);
+        if len == 0 {
+            return false;
+        }
+        let mut at = self.used;
+        self.out[at..at + 2].copy_from_slice(&[0x10, name.len() as u8]);
+        at += 2;
+        self.out[at..at + name.len()].copy_from_slice(name);
+        at += name.len();
+        match len.checked_sub(0x7f) {
+            None => self.out[at] = len as u8,
+            Some(more) => {
+                self.out[at..at + 3].copy_from_slice(&[
+                    0x7f,
+                    (more & 0x7f) as u8 | 0x80,
+                    (more >> 7) as u8,
+                ]);
+                at += LONG;
+            }
+        }
+        at += 1;
+        self.out.copy_within(room_at..room_at + len, at);
+        self.used = at + len;
+        true
+    }
+}
+
+impl Fields<'_> {
+    fn finish(self, edit: BlockEdit) -> usize {
+        let added = self.used - edit.keep;
+        let Some(length) = (edit.length + added).checked_sub(edit.skip - edit.keep) else {
+            return 0;
+        };
+        if added == 0 {
+            return 0;
+        }
+        let [_, high, middle, low] = (length as u32).to_be_bytes();
+        self.out[..3].copy_from_slice(&[high, middle, low]);
         self.used
     }
 }

@@ -8,7 +8,7 @@
 //! bodies may have any length; what is *kept* of a head has the caps of [`crate::exchange`].
 
 mod body;
-pub(super) mod head;
+mod head;
 pub(super) mod lexer;
 pub(super) mod line;
 mod pending;
@@ -55,6 +55,9 @@ pub fn probe(in_prefix: &[u8], out_prefix: &[u8]) -> Probe {
     }
 }
 
+/// What no request of HTTP/1 begins with.
+const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n";
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Side {
     Unknown,
@@ -65,12 +68,15 @@ enum Side {
 }
 
 fn side(prefix: &[u8]) -> Side {
-    const GREETINGS: [&[u8]; 3] = [b"\x16\x03", b"SSH-", b"PRI * HTTP/2.0\r\n"];
+    const GREETINGS: [&[u8]; 3] = [b"\x16\x03", b"SSH-", HTTP2];
     if GREETINGS
         .iter()
         .any(|greeting| prefix.starts_with(greeting))
     {
         return Side::Other;
+    }
+    if HTTP2.starts_with(prefix) {
+        return Side::Unknown;
     }
     let mut line = RequestLine::default();
     let mut rest = &prefix[blank_lines(prefix)..];
@@ -97,8 +103,10 @@ pub(super) struct Machine {
     over: bool,
     /// It is over because the connection now belongs to another protocol.
     tunnel: bool,
+    /// That protocol is HTTP/2, in which the response to the only waiting request comes.
+    h2c: bool,
     /// Bytes of the last call on the responses' side that came after the end.
-    beyond: usize,
+    beyond: u32,
     /// A message said that the connection ends after this exchange (RFC 9112 section 9.6).
     closing: bool,
     /// The first failure on the way to the server: the response may come all the same.
@@ -167,7 +175,13 @@ impl Machine {
 
     /// Where it is over because of CONNECT or an upgrade: how many of the last bytes fed belong to what comes now.
     pub(super) fn tunnel(&self) -> Option<usize> {
-        self.tunnel.then_some(self.beyond)
+        self.tunnel.then_some(self.beyond as usize)
+    }
+
+    /// Where it is over because of HTTP/2: the exchange (zero: not recorded) that goes on there.
+    pub(super) fn upgraded(&self) -> Option<ExchangeId> {
+        let (id, _) = self.pending.front().filter(|_| self.h2c)?;
+        Some(id)
     }
 
     pub(super) fn feed<H: Host>(&mut self, dir: Direction, bytes: &[u8], now: u64, host: &mut H) {

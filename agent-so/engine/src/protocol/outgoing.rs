@@ -4,6 +4,8 @@
 use super::fastcgi::scan::ParamsScan;
 use super::http1::scan::HeadScan;
 pub use super::http1::scan::Scan;
+use super::http2;
+use super::http2::scan::FrameScan;
 
 /// How a context is written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +14,24 @@ pub enum Syntax {
     FieldLines,
     /// A record of FastCGI parameters, for the request with this id.
     Params(u16),
+    /// Fields of an HTTP/2 header block. A [`Head`] only says where once it was completed: see
+    /// [`super::Stream::complete_head`].
+    HeaderBlock(BlockEdit),
+}
+
+/// How the first frame of a header block is changed: the new frame, as far as it differs, stands in place of the front of the
+/// program's. It begins with the first `keep` bytes of that, of which the length has to be corrected; then come the
+/// fields, and then the program's frame goes on behind its first `skip` bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BlockEdit {
+    /// Bytes that are kept of the frame's beginning: at least its header.
+    pub keep: usize,
+    /// Bytes of the frame's beginning that are not sent as they are.
+    pub skip: usize,
+    /// Bytes of payload now.
+    pub length: usize,
+    /// Most bytes of payload that the peer accepts.
+    pub most: usize,
 }
 
 /// The head of a request. Offsets are bytes from the first one looked at.
@@ -37,6 +57,8 @@ pub struct Head {
     pub is_partial: bool,
     /// How a context is to be written.
     pub syntax: Syntax,
+    /// How a `traceparent` may be replaced, where that takes more than writing over the one at `traceparent`.
+    pub replace: Option<BlockEdit>,
 }
 
 /// Reads the segments of one outgoing write up to the end of the first request's head in them. It allocates nothing.
@@ -45,20 +67,25 @@ pub struct RequestScan(Reader);
 
 #[derive(Clone, Debug)]
 enum Reader {
-    /// The first byte tells the protocol.
-    Unknown,
+    /// The first byte tells the protocol, unless it begins the preface of HTTP/2, of which so many bytes were seen.
+    Unknown(usize),
     Http1(HeadScan),
+    Http2(FrameScan),
     FastCgi(ParamsScan),
 }
 
 impl RequestScan {
     /// For a connection on which nothing has passed.
     pub(super) fn unknown() -> Self {
-        Self(Reader::Unknown)
+        Self(Reader::Unknown(0))
     }
 
     pub(super) fn http1() -> Self {
         Self(Reader::Http1(HeadScan::default()))
+    }
+
+    pub(super) fn http2(scan: FrameScan) -> Self {
+        Self(Reader::Http2(scan))
     }
 
     pub(super) fn fastcgi(scan: ParamsScan) -> Self {
@@ -67,15 +94,29 @@ impl RequestScan {
 
     /// Reads the next segment. After [`Scan::Complete`] and [`Scan::NotRequest`] nothing changes any more.
     pub fn push(&mut self, bytes: &[u8]) -> Scan {
-        if let (Reader::Unknown, Some(first)) = (&self.0, bytes.first()) {
-            *self = if *first == 1 {
-                Self::fastcgi(ParamsScan::default())
+        let mut bytes = bytes;
+        if let (Reader::Unknown(seen), Some(first)) = (&mut self.0, bytes.first()) {
+            let expected = &http2::PREFACE[*seen..];
+            let alike = expected.iter().zip(bytes).take_while(|(a, b)| a == b);
+            let alike = alike.count();
+            let before = *seen;
+            *seen += alike;
+            if *seen == http2::PREFACE.len() {
+                *self = Self::http2(FrameScan::after_preface());
+                bytes = &bytes[alike..];
+            } else if alike == bytes.len() {
+                return Scan::More;
+            } else if before == 0 && *first == 1 {
+                *self = Self::fastcgi(ParamsScan::default());
             } else {
-                Self::http1()
-            };
+                let mut scan = HeadScan::default();
+                scan.push(&http2::PREFACE[..before]);
+                *self = Self(Reader::Http1(scan));
+            }
         }
         match &mut self.0 {
-            Reader::Unknown => Scan::More,
+            Reader::Unknown(_) => Scan::More,
+            Reader::Http2(scan) => scan.push(bytes),
             Reader::Http1(scan) => scan.push(bytes),
             Reader::FastCgi(scan) => scan.push(bytes),
         }
@@ -84,6 +125,7 @@ impl RequestScan {
     /// What was found; `None` unless the head is complete, or ([`Head::is_partial`]) as good as.
     pub fn head(&self) -> Option<Head> {
         match &self.0 {
+            Reader::Http2(scan) => scan.head(),
             Reader::Http1(scan) if scan.is_complete() => Some(scan.head()),
             Reader::FastCgi(scan) if scan.is_complete() || scan.carries_whole() => {
                 Some(scan.head())

@@ -35,6 +35,11 @@ pub(super) struct Recorder {
     /// Heads and ends in order, ends with all that the exchange says.
     pub(super) events: Vec<String>,
     pub(super) full: bool,
+    pub(super) wides: Vec<Box<Wide>>,
+    /// Of these in use.
+    pub(super) wides_held: Vec<u32>,
+    pub(super) no_wides: bool,
+    pub(super) passed_over: usize,
     pub(super) verdict: Option<Verdict>,
 }
 
@@ -57,11 +62,13 @@ pub(super) fn lossy(bytes: Option<&[u8]>) -> String {
 
 fn describe(ex: &Exchange) -> String {
     let mut all = format!(
-        "{:?} v{} {} {:?} {}-{} {}/{} rep={} signed={} bag={:?}",
+        "{:?} v{} {} {:?} rpc={}:{} {}-{} {}/{} rep={} signed={} bag={:?}",
         ex.kind,
         ex.version,
         ex.status,
         ex.fault,
+        ex.rpc,
+        ex.rpc_status,
         ex.start_ns,
         ex.end_ns,
         ex.request_body,
@@ -162,15 +169,20 @@ impl Recorder {
             {
                 self.verdict = Some(stream.feed(dir, &bytes[at..end - from], now, self));
                 at = end - from;
-                let open: Vec<usize> = stream.open_exchanges().map(Self::index).collect();
+                let wide = stream.wide().map(|id| &*self.wides[id.0 as usize - 1]);
+                let open: Vec<usize> = stream.open_exchanges(wide).map(Self::index).collect();
                 assert!(
                     open.iter().all(|&i| self.states[i] < 2),
                     "only open ones are told"
                 );
-                assert_eq!(
-                    stream.open_exchange().map(Self::index),
-                    open.first().copied()
-                );
+                if wide.is_some() {
+                    assert_eq!(stream.streams_open(), open.len());
+                } else {
+                    assert_eq!(
+                        stream.open_exchange().map(Self::index),
+                        open.first().copied()
+                    );
+                }
                 if self.verdict == Some(Verdict::Opaque) {
                     break;
                 }
@@ -178,6 +190,7 @@ impl Recorder {
         }
         if self.verdict == Some(Verdict::Opaque) {
             assert_eq!(stream.open_exchange(), None);
+            assert_eq!(self.wides_held, [0u32; 0], "all given back");
             assert!(
                 self.states.iter().all(|&s| s >= 2),
                 "an opaque stream leaves nothing open"
@@ -241,6 +254,30 @@ impl Host for Recorder {
             true => &[b"content-type", b"x-id"],
         };
         names.iter().position(|n| *n == name).map(|i| i as u8)
+    }
+
+    fn passed_over(&mut self) {
+        self.passed_over += 1;
+    }
+
+    fn wide(&mut self) -> Option<WideId> {
+        if self.no_wides {
+            return None;
+        }
+        self.wides.push(Box::default());
+        let id = self.wides.len() as u32;
+        self.wides_held.push(id);
+        Some(WideId(id))
+    }
+
+    fn wide_mut(&mut self, id: WideId) -> &mut Wide {
+        assert!(self.wides_held.contains(&id.0), "use after release");
+        &mut self.wides[id.0 as usize - 1]
+    }
+
+    fn release_wide(&mut self, id: WideId) {
+        let at = self.wides_held.iter().position(|held| *held == id.0);
+        self.wides_held.remove(at.expect("released once"));
     }
 
     fn tls_begins(&mut self, dir: Direction, random: &[u8; 32]) {
@@ -310,9 +347,19 @@ const OTHERS: &[(&str, &[u8], &[u8])] = &[
         b"\0\0\0\x0a\0\0\0\x01",
     ),
     (
-        "http2",
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04",
+        "yamux behind the preface of http2",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\x01\0\x01\0\0\0\x01\0\0\0\0",
+        b"\0\x01\0\x02\0\0\0\x01\0\0\0\0",
+    ),
+    (
+        "half of the preface of http2",
+        b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n\0\0\0\x04",
         b"\0\0\x12\x04\0\0\0\0\0",
+    ),
+    (
+        "kafka with the length of settings",
+        b"\0\0\0\x23\0\x12\0\x03\0\0\0\x01\0\x06client",
+        b"\0\0\0\x04\0\0\0\0\0\0\0\x04\0\0\0\x01",
     ),
     (
         "mongodb",
@@ -459,7 +506,12 @@ fn one_direction_alone_does_not_rule_http_out() {
     // So does the greeting of another protocol, and bytes out of sight.
     let mut stream = Stream::default();
     assert_eq!(
-        feed(&mut stream, &mut host, Out, b"PRI * HTTP/2.0\r\n\r\n"),
+        feed(
+            &mut stream,
+            &mut host,
+            Out,
+            b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n"
+        ),
         Verdict::Opaque
     );
     assert!(!stream.can_start_request(Out));

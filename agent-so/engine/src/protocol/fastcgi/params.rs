@@ -6,7 +6,7 @@ use std::str::{FromStr, from_utf8};
 
 use super::pairs::{NAME_MAX, Pairs, Piece};
 use crate::exchange::{Endpoint, Exchange, Field, Kind, TARGET_MAX, VALUE_MAX};
-use crate::protocol::http1::head::{add_baggage, signs};
+use crate::protocol::fields::{add_baggage, signs};
 use crate::protocol::{ExchangeId, Host};
 
 /// Longest value of those that are read rather than kept, bytes: an IPv6 address in its longest spelling.

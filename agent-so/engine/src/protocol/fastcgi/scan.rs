@@ -6,7 +6,7 @@ use super::record::{BEGIN_REQUEST, PARAMS, Piece, Records, STDIN};
 use super::{Machine, Phase};
 use crate::context::TRACEPARENT_LEN;
 use crate::exchange::Kind;
-use crate::protocol::http1::head::signs;
+use crate::protocol::fields::signs;
 use crate::protocol::outgoing::{Head, Scan, Syntax};
 
 /// Reads one outgoing write up to the empty record that ends the parameters. In front of that record another one of
@@ -99,6 +99,7 @@ impl ParamsScan {
             signed: self.carries.signature,
             is_partial: !self.is_complete(),
             syntax: Syntax::Params(self.id),
+            replace: None,
         }
     }
 

@@ -1,12 +1,13 @@
 //! The way of the requests.
 
 use super::body::Body;
-use super::head::{Framing, Head, Owner};
+use super::head::{Framing, Head};
 use super::line::{Part, RequestLine, blank_lines};
 use super::pending::Method;
 use super::{BodyTail, Tail};
 use super::{Cause, Machine, Progress};
 use crate::exchange::{Fault, Field, TARGET_MAX, VALUE_MAX};
+use crate::protocol::fields::Owner;
 use crate::protocol::{ExchangeId, HeadPart, Host};
 
 /// Where the requests stand.
@@ -161,6 +162,11 @@ impl Machine {
             }
             _ => {}
         }
+    }
+
+    /// Whether the only request that waits for its answer is complete and offered HTTP/2.
+    pub(super) fn asked_for_h2c(&self) -> bool {
+        self.request.phase == Phase::Held && self.pending.is_single() && self.request.head.is_h2c()
     }
 
     /// The exchange of the request being read; zero when there is none (any more).

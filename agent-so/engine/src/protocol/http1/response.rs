@@ -1,11 +1,12 @@
 //! The way of the responses, and the ends of exchanges.
 
 use super::body::Body;
-use super::head::{Framing, Head, Owner};
+use super::head::{Framing, Head};
 use super::line::{StatusLine, blank_lines};
 use super::pending::Method;
 use super::{Cause, Machine, Progress};
 use crate::exchange::{Fault, Kind};
+use crate::protocol::fields::Owner;
 use crate::protocol::{ExchangeId, Host};
 
 /// Where the responses stand.
@@ -54,7 +55,8 @@ impl Machine {
             };
             rest = &rest[used..];
         }
-        self.beyond = rest.len();
+        // One call of the kernel moves less than 2^31 bytes.
+        self.beyond = rest.len() as u32;
     }
 
     /// False when it cannot be told where the unseen bytes lead.
@@ -192,6 +194,16 @@ impl Machine {
         }
         if status == 101 || method == Method::Connect && (200..300).contains(&status) {
             // From here on the connection belongs to another protocol (RFC 9110 sections 7.8 and 9.3.6).
+            if status == 101 && self.response.head.is_h2c() && self.asked_for_h2c() {
+                let (id, _) = self.answered();
+                if id != ExchangeId(0) {
+                    host.exchange(id).status = 0;
+                }
+                self.h2c = true;
+                self.over = true;
+                self.tunnel = true;
+                return;
+            }
             self.response_done(now, host);
             self.conclude(Cause::Unobserved, now, host);
             self.tunnel = true;

@@ -1,9 +1,9 @@
 //! A look at a request head before it is written: may a context header go in, and where?
 
 use super::Progress;
-use super::head::signs;
 use super::lexer::{Lexer, Piece};
 use super::line::{Part, RequestLine, blank_lines};
+use crate::protocol::fields::signs;
 use crate::protocol::outgoing::{Head, Syntax};
 
 /// Length of a `traceparent` of version 00, bytes.
@@ -128,6 +128,7 @@ impl HeadScan {
             signed: self.signed,
             is_partial: false,
             syntax: Syntax::FieldLines,
+            replace: None,
         }
     }
 

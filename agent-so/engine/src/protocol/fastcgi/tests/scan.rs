@@ -53,6 +53,7 @@ fn the_place_is_in_front_of_the_empty_record() {
         signed: false,
         is_partial: false,
         syntax: Syntax::Params(7),
+        replace: None,
     };
     assert_eq!(
         find(b"", &request(7, true, &GET, b"body").clone()),

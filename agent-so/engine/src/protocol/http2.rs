@@ -1,0 +1,669 @@
+//! HTTP/2 (RFC 9113): every stream of one connection becomes an exchange of its own.
+//!
+//! Nothing is buffered: frames and header blocks are read piece by piece, the texts of interest go straight into the exchange,
+//! DATA is only counted. A connection is HTTP/2 if it begins with the client's preface, whether or not the server has spoken
+//! before; the server's first frame must be SETTINGS as well. An exchange ends with the last byte of the server's side of
+//! its stream, or when the stream is reset. Pushed responses are passed over.
+//!
+//! Limits: 512 requests of one connection are followed at once, more are passed over ([`Host::passed_over`]); of a dynamic table
+//! larger than 8192 bytes the newest entries are known, and what refers to others is an unknown field; names above 48
+//! bytes are not told; a block of more than 64 CONTINUATION frames, and anything that is an error of the whole connection,
+//! ends the following. Header blocks may have any length.
+
+mod block;
+mod frames;
+mod grpc;
+mod hpack;
+mod huffman;
+pub(super) mod scan;
+mod streams;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use super::wide::WideId;
+use super::{Direction, Ended, ExchangeId, Host, Probe};
+use crate::exchange::{Fault, Kind};
+use block::{Block, What};
+use frames::{
+    ACK, CONTINUATION, DATA, END_STREAM, Frames, GOAWAY, HEADERS, PUSH_PROMISE, Piece, RST_STREAM,
+    SETTINGS, number,
+};
+use hpack::Decoder;
+use scan::FrameScan;
+use streams::{Open, Streams};
+
+/// What the client begins with.
+pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Longest prefix of a direction that [`probe`] wants to see, bytes.
+pub(super) const PREFIX_MAX: usize = PREFACE.len();
+/// The largest payload that a peer accepts that has not said anything else.
+const FRAME_SIZE: u32 = 16_384;
+/// The settings that are of interest (RFC 9113 section 6.5.2).
+const MAX_FRAME_SIZE: u32 = 5;
+
+/// Where an offset in a frame's payload is in the frame.
+pub(super) fn in_frame(offset: u32) -> usize {
+    frames::HEADER + offset as usize
+}
+
+/// Judges the first bytes of both directions: the client's preface, or the server's first frame while nothing is known
+/// against the preface.
+pub(super) fn probe(in_prefix: &[u8], out_prefix: &[u8]) -> Probe {
+    let (incoming, outgoing) = (side(in_prefix), side(out_prefix));
+    match (incoming, outgoing) {
+        (Side::Client, Side::Server | Side::Begins { server: true, .. }) => {
+            Probe::Yes(Kind::Server)
+        }
+        (Side::Server | Side::Begins { server: true, .. }, Side::Client) => {
+            Probe::Yes(Kind::Client)
+        }
+        (Side::Begins { client: true, .. }, Side::Server) => Probe::Yes(Kind::Server),
+        (Side::Server, Side::Begins { client: true, .. }) => Probe::Yes(Kind::Client),
+        (Side::Begins { .. }, Side::Begins { .. }) => Probe::More,
+        _ => Probe::No,
+    }
+}
+
+/// What the first bytes of a direction are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    /// The whole preface.
+    Client,
+    /// The header of a SETTINGS frame.
+    Server,
+    /// What one of them, or both, may begin with.
+    Begins {
+        client: bool,
+        server: bool,
+    },
+    Other,
+}
+
+fn side(prefix: &[u8]) -> Side {
+    if prefix.starts_with(PREFACE) {
+        return Side::Client;
+    }
+    // The server's settings are few: nothing else begins like this.
+    let fits = |(at, byte): (usize, &u8)| match at {
+        1 => *byte <= 1,
+        2 => true,
+        3 => *byte == SETTINGS,
+        _ => *byte == 0,
+    };
+    let client = PREFACE.starts_with(prefix);
+    let server = prefix.iter().take(frames::HEADER).enumerate().all(fits)
+        && prefix
+            .get(1..3)
+            .is_none_or(|len| number(len).is_multiple_of(6));
+    match (client, server) {
+        (false, false) => Side::Other,
+        (false, true) if prefix.len() >= frames::HEADER => Side::Server,
+        _ => Side::Begins { client, server },
+    }
+}
+
+/// What a connection keeps in its [`super::wide::Wide`].
+#[derive(Clone, Debug, Default)]
+#[repr(C)]
+pub(super) struct State {
+    blocks: [Block; 2],
+    streams: Streams,
+    decoders: [Decoder; 2],
+}
+
+impl State {
+    pub(super) fn reset(&mut self) {
+        self.blocks = [Block::default(); 2];
+        self.streams.reset();
+        for decoder in &mut self.decoders {
+            decoder.reset();
+        }
+    }
+
+    pub(super) fn open_exchanges(&self) -> impl Iterator<Item = ExchangeId> {
+        self.streams.all().iter().map(|open| open.exchange)
+    }
+}
+
+/// The state of one HTTP/2 connection, seen from one of its ends.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Machine {
+    role: Kind,
+    /// Nothing more is to be learned, and no exchange is open.
+    over: bool,
+    /// Bytes of the client's preface seen.
+    preface: u8,
+    /// The first failure on the way to the server: responses may come all the same.
+    fault: Fault,
+    /// Open exchanges whose heads are complete.
+    open: u16,
+    /// The request in HTTP/1 that made way for HTTP/2, whose answer comes on stream 1; while `wide` is not there.
+    wide: WideId,
+    /// The highest stream on which a request began.
+    newest_stream: u32,
+    /// The newest exchange that is open.
+    newest: ExchangeId,
+    /// What the peer accepts as a payload; 0: nothing was said.
+    frame_size: u32,
+    frames: [Frames; 2],
+    /// The request sent last.
+    sent: Sent,
+}
+
+/// The shape of the header block of a request, for those who want to add to it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sent {
+    pub(super) exchange: ExchangeId,
+    /// Payload of its first frame, bytes.
+    pub(super) length: u32,
+    /// How much of that stands in front of the place where fields may be added; 0: nowhere.
+    pub(super) place: u32,
+    /// The `traceparent`, where it stands in one field that leaves no trace in tables: begin and end in the payload.
+    pub(super) traceparent: [u32; 2],
+    pub(super) frame_size: u32,
+}
+
+/// Why nothing more will be seen of the open exchanges.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// The program closed the connection.
+    Closed,
+    /// The way of the responses ended.
+    Ended,
+    /// What passes cannot be followed any more.
+    Unobserved,
+}
+
+impl Machine {
+    pub(super) fn new(role: Kind) -> Self {
+        Self {
+            role,
+            ..Self::default()
+        }
+    }
+
+    /// The connection made way for HTTP/2 when `exchange` (zero: not recorded) asked for it.
+    pub(super) fn upgraded<H: Host>(
+        role: Kind,
+        exchange: ExchangeId,
+        now: u64,
+        host: &mut H,
+    ) -> Self {
+        let mut machine = Self {
+            role,
+            newest_stream: 1,
+            ..Self::default()
+        };
+        if exchange != ExchangeId(0) {
+            host.exchange(exchange).version = 20;
+            let open = Open {
+                stream: 1,
+                exchange,
+                ..Open::default()
+            };
+            if machine.has_wide(host) {
+                machine.add(open, host);
+            } else {
+                machine.finish(open, Fault::None, now, host);
+            }
+        }
+        machine
+    }
+
+    /// The role, once it is certain.
+    pub(super) fn role(&self) -> Option<Kind> {
+        self.is_proven().then_some(self.role)
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// Whether the client's preface was seen, or HTTP/1 has led here.
+    pub(super) fn is_proven(&self) -> bool {
+        usize::from(self.preface) == PREFACE.len() || self.newest_stream > 0
+    }
+
+    /// Number of open exchanges.
+    pub(super) fn open(&self) -> usize {
+        self.open.into()
+    }
+
+    pub(super) fn newest(&self) -> Option<ExchangeId> {
+        (self.newest != ExchangeId(0)).then_some(self.newest)
+    }
+
+    pub(super) fn wide(&self) -> Option<WideId> {
+        (self.wide != WideId(0)).then_some(self.wide)
+    }
+
+    /// A reader for what the program is about to send.
+    pub(super) fn scan(&self) -> Option<FrameScan> {
+        (self.role == Kind::Client && !self.over).then(|| {
+            FrameScan::new(
+                self.preface,
+                self.frames[Direction::Out as usize],
+                self.newest_stream,
+            )
+        })
+    }
+
+    /// The shape of the request whose head was fed last.
+    pub(super) fn sent(&self) -> Option<Sent> {
+        let frame_size = if self.frame_size == 0 {
+            FRAME_SIZE
+        } else {
+            self.frame_size
+        };
+        (self.sent.exchange != ExchangeId(0) && self.sent.place != 0).then_some(Sent {
+            frame_size,
+            ..self.sent
+        })
+    }
+
+    pub(super) fn can_start_request(&self, dir: Direction) -> bool {
+        self.role == Kind::Client
+            && dir == Direction::Out
+            && self.is_proven()
+            && !self.over
+            && self.frames[dir as usize].is_between()
+    }
+
+    pub(super) fn feed<H: Host>(&mut self, dir: Direction, bytes: &[u8], now: u64, host: &mut H) {
+        let mut rest = bytes;
+        if dir == Direction::Out && !bytes.is_empty() {
+            self.sent = Sent::default();
+        }
+        if dir == self.request_direction() && usize::from(self.preface) < PREFACE.len() {
+            let expected = &PREFACE[usize::from(self.preface)..];
+            let count = expected.len().min(rest.len());
+            if rest[..count] != expected[..count] {
+                return self.conclude(Cause::Unobserved, now, host);
+            }
+            self.preface += count as u8;
+            rest = &rest[count..];
+        }
+        while !self.over {
+            let (used, piece) = self.frames[dir as usize].next(rest, now);
+            rest = &rest[used..];
+            let followed = match piece {
+                Piece::More => return,
+                Piece::Lead => self.lead(dir, now, host),
+                Piece::Content(bytes) => self.content(dir, bytes, host),
+                Piece::End => self.frame_ends(dir, now, host),
+                Piece::Bad => false,
+            };
+            if !followed {
+                self.conclude(Cause::Unobserved, now, host);
+            }
+        }
+    }
+
+    /// Passes over `n` bytes that were not seen. Outside of DATA the thread is lost.
+    pub(super) fn skip<H: Host>(&mut self, dir: Direction, n: u64, now: u64, host: &mut H) {
+        match self.frames[dir as usize].skip(n) {
+            Some(content) => self.count(dir, content, host),
+            None => self.conclude(Cause::Unobserved, now, host),
+        }
+    }
+
+    pub(super) fn ended<H: Host>(&mut self, dir: Direction, how: Ended, now: u64, host: &mut H) {
+        if let Ended::Failed(fault) = how
+            && self.fault == Fault::None
+        {
+            self.fault = fault;
+        }
+        if dir != self.request_direction() {
+            self.conclude(Cause::Ended, now, host);
+        } else if !self.is_proven() {
+            self.over = true;
+        } else {
+            self.drop_partial(host);
+        }
+    }
+
+    pub(super) fn close<H: Host>(&mut self, now: u64, host: &mut H) {
+        self.conclude(Cause::Closed, now, host);
+    }
+
+    fn request_direction(&self) -> Direction {
+        match self.role {
+            Kind::Server => Direction::In,
+            Kind::Client => Direction::Out,
+        }
+    }
+
+    /// What stands in front of a frame's content is complete. False: this connection cannot be followed.
+    fn lead<H: Host>(&mut self, dir: Direction, now: u64, host: &mut H) -> bool {
+        let frames = self.frames[dir as usize];
+        let requests = dir == self.request_direction();
+        match (frames.kind(), frames.lead()) {
+            (HEADERS, _) => return self.block_begins(dir, host),
+            (PUSH_PROMISE, _) => {
+                // Only servers push.
+                return !requests
+                    && self.has_wide(host)
+                    && self.begin(dir, Block::of_nobody(frames.stream()), host);
+            }
+            (CONTINUATION, _) => {}
+            (SETTINGS, [high, low, value @ ..])
+                if frames.flags() & ACK == 0
+                    && dir == Direction::In
+                    && number(&[*high, *low]) == MAX_FRAME_SIZE =>
+            {
+                self.frame_size = number(value).max(FRAME_SIZE);
+            }
+            (RST_STREAM, code) => self.reset(dir, frames.stream(), number(code), now, host),
+            (GOAWAY, [last @ .., _, _, _, _]) if !requests => {
+                self.give_up_above(number(last) & 0x7fff_ffff, now, host);
+            }
+            _ => {}
+        }
+        true
+    }
+
+    fn content<H: Host>(&mut self, dir: Direction, bytes: &[u8], host: &mut H) -> bool {
+        match self.frames[dir as usize].kind() {
+            DATA => self.count(dir, bytes.len() as u64, host),
+            HEADERS | CONTINUATION | PUSH_PROMISE => {
+                return bytes.is_empty() || block::fragment(self.wide, dir, bytes, host);
+            }
+            _ => {}
+        }
+        true
+    }
+
+    fn frame_ends<H: Host>(&mut self, dir: Direction, now: u64, host: &mut H) -> bool {
+        let frames = self.frames[dir as usize];
+        if frames.ends_block() {
+            return self.block_ends(dir, now, host);
+        }
+        if frames.kind() == DATA
+            && frames.flags() & END_STREAM != 0
+            && dir != self.request_direction()
+        {
+            self.answered(frames.stream(), now, host);
+        }
+        true
+    }
+
+    fn count<H: Host>(&mut self, dir: Direction, n: u64, host: &mut H) {
+        let stream = self.frames[dir as usize].stream();
+        let Some(open) = self.get(stream, host) else {
+            return;
+        };
+        let ex = host.exchange(open.exchange);
+        let body = if dir == self.request_direction() {
+            &mut ex.request_body
+        } else {
+            &mut ex.response_body
+        };
+        *body = body.saturating_add(n);
+    }
+
+    /// The header of a HEADERS frame is complete.
+    fn block_begins<H: Host>(&mut self, dir: Direction, host: &mut H) -> bool {
+        if !self.has_wide(host) {
+            return false;
+        }
+        let frames = self.frames[dir as usize];
+        let stream = frames.stream();
+        let mut block = Block::of_nobody(stream);
+        block.end_stream = frames.flags() & END_STREAM != 0;
+        block.kind = self.role;
+        block.place.lead = frames.lead_len();
+        block.place.length = frames.length();
+        if dir != self.request_direction() {
+            if let Some(open) = self.get(stream, host) {
+                block.exchange = open.exchange;
+                block.what = if open.answering {
+                    What::Trailers
+                } else {
+                    What::Response
+                };
+            }
+        } else if stream % 2 == 1 && stream > self.newest_stream {
+            self.newest_stream = stream;
+            block.what = What::Request;
+            if host.wide_mut(self.wide).http2.streams.is_full() {
+                host.passed_over();
+            } else {
+                block.exchange = host.open(self.role).unwrap_or_default();
+            }
+            if block.exchange != ExchangeId(0) {
+                let ex = host.exchange(block.exchange);
+                ex.kind = self.role;
+                ex.version = 20;
+                ex.start_ns = frames.ns;
+            }
+        }
+        self.begin(dir, block, host)
+    }
+
+    fn begin<H: Host>(&mut self, dir: Direction, block: Block, host: &mut H) -> bool {
+        let state = &mut host.wide_mut(self.wide).http2;
+        state.blocks[dir as usize] = block;
+        state.decoders[dir as usize].begin();
+        true
+    }
+
+    fn block_ends<H: Host>(&mut self, dir: Direction, now: u64, host: &mut H) -> bool {
+        let state = &mut host.wide_mut(self.wide).http2;
+        if !state.decoders[dir as usize].is_between() {
+            return false;
+        }
+        let block = std::mem::take(&mut state.blocks[dir as usize]);
+        if block.exchange == ExchangeId(0) {
+            return true;
+        }
+        match block.what {
+            What::Nothing => {}
+            What::Request => self.request_head(block, host),
+            What::Response => {
+                let streams = &mut host.wide_mut(self.wide).http2.streams;
+                let open = streams.get(block.stream);
+                let Some(open) = open.filter(|_| !block.is_interim()) else {
+                    if block.end_stream {
+                        self.answered(block.stream, now, host);
+                    }
+                    return true;
+                };
+                open.answering = true;
+                let tunnel = open.connect && (200..300).contains(&block.status);
+                let ex = host.exchange(block.exchange);
+                ex.status = block.status;
+                if ex.rpc {
+                    ex.rpc_status = block.rpc_status;
+                }
+                if block.end_stream || tunnel {
+                    self.answered(block.stream, now, host);
+                }
+            }
+            What::Trailers => {
+                let ex = host.exchange(block.exchange);
+                if ex.rpc {
+                    ex.rpc_status = block.rpc_status;
+                }
+                if block.end_stream {
+                    self.answered(block.stream, now, host);
+                }
+            }
+        }
+        true
+    }
+
+    fn request_head<H: Host>(&mut self, block: Block, host: &mut H) {
+        let id = block.exchange;
+        let ex = host.exchange(id);
+        let Some(connect) = block.complete(ex) else {
+            // No request: an error of this stream alone (RFC 9113 section 8.1.1).
+            return host.discard(id);
+        };
+        let deadline_ns = match block.timeout_ns {
+            0 => 0,
+            timeout => ex.start_ns.saturating_add(timeout),
+        };
+        self.sent = Sent {
+            exchange: id,
+            ..block.place.sent()
+        };
+        host.request_head(id);
+        let open = Open {
+            stream: block.stream,
+            exchange: id,
+            connect,
+            deadline_ns,
+            ..Open::default()
+        };
+        self.add(open, host);
+    }
+
+    fn add<H: Host>(&mut self, open: Open, host: &mut H) {
+        host.wide_mut(self.wide).http2.streams.push(open);
+        self.open += 1;
+        self.newest = open.exchange;
+    }
+
+    /// The server's side of a stream has ended.
+    fn answered<H: Host>(&mut self, stream: u32, now: u64, host: &mut H) {
+        let Some(open) = self.remove(stream, host) else {
+            return;
+        };
+        let ex = host.exchange(open.exchange);
+        if ex.rpc && ex.rpc_status == 0 {
+            ex.rpc_status = grpc::of_http(ex.status);
+        }
+        let fault = if open.answering {
+            Fault::None
+        } else {
+            // DATA without HEADERS.
+            Fault::ProtocolError
+        };
+        self.finish(open, fault, now, host);
+    }
+
+    fn reset<H: Host>(&mut self, dir: Direction, stream: u32, code: u32, now: u64, host: &mut H) {
+        let Some(open) = self.remove(stream, host) else {
+            return;
+        };
+        let by_client = dir == self.request_direction();
+        let ex = host.exchange(open.exchange);
+        if ex.rpc && ex.rpc_status == 0 {
+            let late = by_client && self.role == Kind::Client && open.deadline_ns != 0;
+            ex.rpc_status = grpc::of_reset(
+                code,
+                late && grpc::is_due(open.deadline_ns, ex.start_ns, now),
+            );
+        }
+        let fault = match code {
+            grpc::REFUSED_STREAM => Fault::StreamRefused,
+            // The client does not want the rest, which is no fault of anybody's.
+            grpc::NO_ERROR | grpc::CANCEL if by_client => Fault::None,
+            _ => Fault::StreamReset,
+        };
+        self.finish(open, fault, now, host);
+    }
+
+    /// The server says that it will not look at the requests on streams above `last`.
+    fn give_up_above<H: Host>(&mut self, last: u32, now: u64, host: &mut H) {
+        while let Some(wide) = self.wide()
+            && let Some(newest) = host.wide_mut(wide).http2.streams.newest_above(last)
+            && let Some(open) = self.remove(newest, host)
+        {
+            let ex = host.exchange(open.exchange);
+            if ex.rpc && ex.rpc_status == 0 {
+                ex.rpc_status = grpc::UNAVAILABLE;
+            }
+            self.finish(open, Fault::StreamRefused, now, host);
+        }
+    }
+
+    /// A request whose head will not be completed was none.
+    fn drop_partial<H: Host>(&mut self, host: &mut H) {
+        let Some(wide) = self.wide() else { return };
+        let dir = self.request_direction() as usize;
+        let block = &mut host.wide_mut(wide).http2.blocks[dir];
+        let (what, id) = (block.what, block.exchange);
+        block.exchange = ExchangeId(0);
+        if what == What::Request && id != ExchangeId(0) {
+            host.discard(id);
+        }
+    }
+
+    /// Finishes what is open, because no more will be seen of it. As in HTTP/1 nothing is made up: a request without any
+    /// response has no status and, unless a call failed, no fault; a response that was broken off is a fault, unless it
+    /// was our own program that did not want the rest.
+    fn conclude<H: Host>(&mut self, cause: Cause, now: u64, host: &mut H) {
+        self.over = true;
+        self.drop_partial(host);
+        let Some(wide) = self.wide() else { return };
+        while let Some(open) = host.wide_mut(wide).http2.streams.pop_oldest() {
+            self.removed(open);
+            let broken = open.answering
+                && match cause {
+                    Cause::Closed => self.role == Kind::Server,
+                    Cause::Ended => true,
+                    Cause::Unobserved => false,
+                };
+            let fault = match self.fault {
+                _ if cause == Cause::Unobserved => Fault::None,
+                Fault::None if broken => Fault::ResponseTruncated,
+                fault => fault,
+            };
+            let ex = host.exchange(open.exchange);
+            if ex.rpc && ex.rpc_status == 0 && self.role == Kind::Client && cause == Cause::Ended {
+                ex.rpc_status = grpc::UNAVAILABLE;
+            }
+            self.finish(open, fault, now, host);
+        }
+        self.wide = WideId(0);
+        host.release_wide(wide);
+    }
+
+    fn finish<H: Host>(&mut self, open: Open, fault: Fault, now: u64, host: &mut H) {
+        let ex = host.exchange(open.exchange);
+        ex.fault = fault;
+        ex.end_ns = now.max(ex.start_ns);
+        host.finished(open.exchange);
+    }
+
+    fn has_wide<H: Host>(&mut self, host: &mut H) -> bool {
+        if self.wide == WideId(0) {
+            self.wide = host.wide().unwrap_or_default();
+        }
+        self.wide != WideId(0)
+    }
+
+    fn get<H: Host>(&self, stream: u32, host: &mut H) -> Option<Open> {
+        if self.open == 0 {
+            return None;
+        }
+        let state = &mut host.wide_mut(self.wide()?).http2;
+        state.streams.get(stream).copied()
+    }
+
+    fn remove<H: Host>(&mut self, stream: u32, host: &mut H) -> Option<Open> {
+        let state = &mut host.wide_mut(self.wide()?).http2;
+        let open = state.streams.remove(stream)?;
+        self.removed(open);
+        // A block of the other direction may be under way.
+        let state = &mut host.wide_mut(self.wide).http2;
+        for block in &mut state.blocks {
+            if block.exchange == open.exchange {
+                block.exchange = ExchangeId(0);
+            }
+        }
+        Some(open)
+    }
+
+    fn removed(&mut self, open: Open) {
+        self.open -= 1;
+        if self.newest == open.exchange {
+            self.newest = ExchangeId(0);
+        }
+        if self.sent.exchange == open.exchange {
+            self.sent = Sent::default();
+        }
+    }
+}

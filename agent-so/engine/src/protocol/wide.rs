@@ -1,0 +1,27 @@
+//! Memory of the connections whose protocol needs more than a [`super::Stream`] has room for.
+
+use super::http2;
+
+/// Names one [`Wide`] in the [`super::Host`]'s pool. Zero is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct WideId(pub u32);
+
+/// What one connection keeps beyond its [`super::Stream`]: fixed size, no pointers, and all-zero bytes are a new one. The order
+/// of the fields keeps what a connection with few and short requests touches on few pages.
+#[derive(Clone, Debug, Default)]
+#[repr(C)]
+pub struct Wide {
+    pub(super) http2: http2::State,
+}
+
+impl Wide {
+    /// Makes a used one new again, touching little of its memory.
+    pub fn reset(&mut self) {
+        self.http2.reset();
+    }
+
+    /// The unfinished exchanges, oldest first.
+    pub(super) fn open_exchanges(&self) -> impl Iterator<Item = super::ExchangeId> {
+        self.http2.open_exchanges()
+    }
+}
