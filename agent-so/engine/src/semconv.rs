@@ -4,7 +4,10 @@
 //! change of one file plus [`SCHEMA_URL`]. What is said about a protocol is in its own submodule.
 
 pub mod http;
+mod rpc;
 mod text;
+
+use crate::exchange::Exchange;
 
 /// Release of the conventions that spans and resource follow.
 pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
@@ -33,6 +36,20 @@ pub trait SpanSink {
     fn error(&mut self);
 }
 
+/// Describes `ex` to `sink` as one span.
+pub fn describe(
+    ex: &Exchange,
+    options: &http::Options,
+    scratch: &mut http::Scratch,
+    sink: &mut impl SpanSink,
+) {
+    if ex.rpc {
+        rpc::describe(ex, options, scratch, sink);
+    } else {
+        http::describe(ex, options, scratch, sink);
+    }
+}
+
 // HTTP
 /// The method, or [`OTHER`] for one that is not in the known list.
 pub const HTTP_REQUEST_METHOD: &str = "http.request.method";
@@ -52,6 +69,20 @@ pub const HTTP_RESPONSE_BODY_SIZE: &str = "http.response.body.size";
 pub const HTTP_REQUEST_HEADER: &str = "http.request.header.";
 /// Prefix of captured response headers; the lower-case header name follows.
 pub const HTTP_RESPONSE_HEADER: &str = "http.response.header.";
+
+// RPC
+/// `grpc`.
+pub const RPC_SYSTEM_NAME: &str = "rpc.system.name";
+/// `package.Service/Method`, or [`OTHER`] for one that the server does not know.
+pub const RPC_METHOD: &str = "rpc.method";
+/// The method on the wire, where it differs from `rpc.method`.
+pub const RPC_METHOD_ORIGINAL: &str = "rpc.method_original";
+/// The name of the status, a string.
+pub const RPC_RESPONSE_STATUS_CODE: &str = "rpc.response.status_code";
+/// Prefix of captured request headers of a call; the lower-case name follows.
+pub const RPC_REQUEST_METADATA: &str = "rpc.request.metadata.";
+/// Prefix of captured response headers of a call; the lower-case name follows.
+pub const RPC_RESPONSE_METADATA: &str = "rpc.response.metadata.";
 
 // URL
 /// The absolute URL of an outgoing request, redacted.

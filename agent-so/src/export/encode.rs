@@ -82,7 +82,7 @@ impl Encoder {
             writer: self.spans.begin(out, &head),
             status: StatusCode::Unset,
         };
-        http::describe(exchange, &self.http, &mut self.scratch, &mut sink);
+        semconv::describe(exchange, &self.http, &mut self.scratch, &mut sink);
         sink.writer.finish(sink.status, "");
     }
 

@@ -11,11 +11,11 @@
 
 mod client;
 mod forwarded;
-mod headers;
+pub(super) mod headers;
 mod options;
 mod server;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub use options::{KNOWN_METHODS, Options, Settings};
 
@@ -32,20 +32,27 @@ use crate::route::RouteLimiter;
 /// Method part of a span name when the method is not known.
 const UNKNOWN_METHOD_NAME: &str = "HTTP";
 
-/// What [`describe`] keeps between spans: buffers, so that describing allocates nothing once they have grown,
+/// What [`super::describe`] keeps between spans: buffers, so that describing allocates nothing once they have grown,
 /// and the routes made so far. One per process (the exporter thread's), because the limit on routes is per
 /// process.
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
-    target: String,
+    pub(super) target: String,
     route: String,
-    peer: String,
-    text: String,
+    pub(super) peer: String,
+    pub(super) text: String,
     routes: RouteLimiter,
+    /// Of calls.
+    pub(super) methods: RouteLimiter,
 }
 
 /// Describes `ex` to `sink` as one span.
-pub fn describe(ex: &Exchange, options: &Options, scratch: &mut Scratch, sink: &mut impl SpanSink) {
+pub(super) fn describe(
+    ex: &Exchange,
+    options: &Options,
+    scratch: &mut Scratch,
+    sink: &mut impl SpanSink,
+) {
     if ex.connect_failed {
         client::describe_connect(ex, scratch, sink);
         return;
@@ -96,7 +103,7 @@ impl<'a> Method<'a> {
 }
 
 /// A string attribute, left out when it would be empty.
-fn put(sink: &mut impl SpanSink, key: &str, value: &str) {
+pub(super) fn put(sink: &mut impl SpanSink, key: &str, value: &str) {
     if !value.is_empty() {
         sink.string(key, value);
     }
@@ -108,7 +115,7 @@ fn header(ex: &Exchange, field: Field) -> Option<&str> {
 }
 
 /// The `Host` header. One that was cut would be another host's name: it does not count.
-fn host_header(ex: &Exchange) -> Option<&str> {
+pub(super) fn host_header(ex: &Exchange) -> Option<&str> {
     header(ex, Field::Host).filter(|_| !ex.is_cut(Field::Host))
 }
 
@@ -118,7 +125,7 @@ fn socket_scheme(ex: &Exchange) -> &'static str {
 }
 
 /// A host as an attribute shows it: IPv6 addresses in their canonical form, all else as written.
-fn canonical_host<'a>(host: &'a str, buffer: &'a mut String) -> &'a str {
+pub(super) fn canonical_host<'a>(host: &'a str, buffer: &'a mut String) -> &'a str {
     if !host.contains(':') {
         return host;
     }
@@ -133,7 +140,7 @@ fn canonical_host<'a>(host: &'a str, buffer: &'a mut String) -> &'a str {
 }
 
 /// `network.peer.*`. Leaves the address in `buffer`, empty when unknown, and gives the port.
-fn peer(ex: &Exchange, buffer: &mut String, sink: &mut impl SpanSink) -> Option<u16> {
+pub(super) fn peer(ex: &Exchange, buffer: &mut String, sink: &mut impl SpanSink) -> Option<u16> {
     buffer.clear();
     let (ip, port) = socket_address(ex.peer)?;
     push_ip(ip, buffer);

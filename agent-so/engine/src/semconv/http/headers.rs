@@ -1,4 +1,5 @@
-//! Captured headers: `http.request.header.<name>` and `http.response.header.<name>`, always arrays.
+//! Captured headers: `http.request.header.<name>` and `http.response.header.<name>`, or `rpc.request.metadata.<name>` and
+//! `rpc.response.metadata.<name>` of a call; always arrays.
 
 use crate::exchange::{CAPTURED_MAX, Captured, Exchange};
 use crate::semconv::text::push_lossy;
@@ -7,7 +8,7 @@ use crate::semconv::{REDACTED_HEADER, SpanSink};
 use super::Options;
 
 /// One attribute per header name, its lines in wire order. Empty lines are left out.
-pub(super) fn describe(
+pub(in crate::semconv) fn describe(
     ex: &Exchange,
     options: &Options,
     text: &mut String,
@@ -43,7 +44,12 @@ pub(super) fn describe(
             start = end;
         }
         if count > 0 {
-            sink.strings(&key.attribute, &values[..count]);
+            let name = if ex.rpc {
+                &key.metadata
+            } else {
+                &key.attribute
+            };
+            sink.strings(name, &values[..count]);
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use crate::exchange::{Captured, Kind};
 use crate::route::Router;
-use crate::semconv::{HTTP_REQUEST_HEADER, HTTP_RESPONSE_HEADER};
+use crate::semconv::{
+    HTTP_REQUEST_HEADER, HTTP_RESPONSE_HEADER, RPC_REQUEST_METADATA, RPC_RESPONSE_METADATA,
+};
 use crate::url::{DEFAULT_SENSITIVE_KEYS, Redaction};
 
 /// RFC 9110, PATCH (RFC 5789) and QUERY, as the conventions have it.
@@ -59,7 +61,7 @@ impl Default for Settings {
     }
 }
 
-/// [`Settings`] compiled once, for [`describe`](super::describe).
+/// [`Settings`] compiled once, for [`describe`](crate::semconv::describe).
 #[derive(Clone, Debug)]
 pub struct Options {
     known_methods: Vec<Box<str>>,
@@ -74,15 +76,18 @@ pub struct Options {
 pub(super) struct HeaderKey {
     /// The whole attribute name.
     pub(super) attribute: Box<str>,
+    /// That of a call.
+    pub(super) metadata: Box<str>,
     pub(super) sanitized: bool,
 }
 
 impl Options {
     /// Compiles `settings`.
     pub fn new(settings: &Settings) -> Self {
-        let keys = |prefix: &str, names: &[String]| {
+        let keys = |[prefix, metadata]: [&str; 2], names: &[String]| {
             let key = |name: &String| HeaderKey {
                 attribute: format!("{prefix}{}", name.to_ascii_lowercase()).into(),
+                metadata: format!("{metadata}{}", name.to_ascii_lowercase()).into(),
                 sanitized: settings
                     .sanitized_headers
                     .iter()
@@ -92,8 +97,8 @@ impl Options {
         };
         let headers = |request: &[String], response: &[String]| {
             [
-                keys(HTTP_REQUEST_HEADER, request),
-                keys(HTTP_RESPONSE_HEADER, response),
+                keys([HTTP_REQUEST_HEADER, RPC_REQUEST_METADATA], request),
+                keys([HTTP_RESPONSE_HEADER, RPC_RESPONSE_METADATA], response),
             ]
         };
         let mut kinds = [const { [const { Vec::new() }; 2] }; 2];

@@ -29,6 +29,7 @@ pub(super) fn describe(
         peer: peer_text,
         text,
         routes,
+        ..
     } = scratch;
     let cut = ex.is_cut(Field::Target);
     let target = lossy(ex.text(Field::Target).unwrap_or_default(), cut, target);

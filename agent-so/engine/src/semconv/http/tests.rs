@@ -55,7 +55,11 @@ const PEER: Endpoint = Endpoint::V4 {
     port: 4711,
 };
 
-fn exchange(kind: Kind, fields: &[(Field, &str)], change: impl FnOnce(&mut Exchange)) -> Exchange {
+pub(in crate::semconv) fn exchange(
+    kind: Kind,
+    fields: &[(Field, &str)],
+    change: impl FnOnce(&mut Exchange),
+) -> Exchange {
     let mut ex = Exchange::default();
     (ex.kind, ex.version, ex.status, ex.peer) = (kind, 11, 200, PEER);
     for (field, value) in fields {
@@ -72,7 +76,7 @@ fn exchange(kind: Kind, fields: &[(Field, &str)], change: impl FnOnce(&mut Excha
 
 fn span_of(ex: &Exchange, settings: &Settings) -> Span {
     let mut span = Span::default();
-    describe(
+    crate::semconv::describe(
         ex,
         &Options::new(settings),
         &mut Scratch::default(),
@@ -83,7 +87,13 @@ fn span_of(ex: &Exchange, settings: &Settings) -> Span {
 
 /// Asserts the whole span. Integers are written `#80`.
 #[track_caller]
-fn check(ex: &Exchange, settings: &Settings, name: &str, error: bool, expected: &[(&str, &str)]) {
+pub(in crate::semconv) fn check(
+    ex: &Exchange,
+    settings: &Settings,
+    name: &str,
+    error: bool,
+    expected: &[(&str, &str)],
+) {
     let span = span_of(ex, settings);
     assert_eq!(span.name.as_deref(), Some(name));
     assert_eq!(span.error, error, "status");
