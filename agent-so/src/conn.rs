@@ -19,6 +19,7 @@ pub(crate) mod serving;
 pub(crate) mod session;
 pub(crate) mod slot;
 pub(crate) mod table;
+pub(crate) mod wide;
 
 use crate::export;
 use crate::settings;

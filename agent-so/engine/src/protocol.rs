@@ -331,6 +331,11 @@ impl Stream {
         }
     }
 
+    /// Whether the stream has several exchanges at once, each in frames of its own (HTTP/2).
+    pub fn is_multiplexed(&self) -> bool {
+        matches!(&self.stage, Stage::Http2(_))
+    }
+
     /// How many exchanges are open whose heads are complete, where there may be several at once, each answered on its own
     /// (HTTP/2); otherwise none.
     pub fn streams_open(&self) -> usize {

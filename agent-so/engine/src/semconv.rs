@@ -36,9 +36,11 @@ pub trait SpanSink {
     fn error(&mut self);
 }
 
-/// Describes `ex` to `sink` as one span.
+/// Describes `ex` to `sink` as one span. `matched` is the route that the program's own router found for it, where that is
+/// known.
 pub fn describe(
     ex: &Exchange,
+    matched: Option<&str>,
     options: &http::Options,
     scratch: &mut http::Scratch,
     sink: &mut impl SpanSink,
@@ -46,7 +48,7 @@ pub fn describe(
     if ex.rpc {
         rpc::describe(ex, options, scratch, sink);
     } else {
-        http::describe(ex, options, scratch, sink);
+        http::describe(ex, matched, options, scratch, sink);
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::edit::Stretch;
 use super::scribe::Scribe;
-use super::slot::{At, BODY, CONNECTING, EDITING, Fate, Inner, SERVER};
+use super::slot::{At, BODY, CONNECTING, EDITING, Fate, Inner, SERVER, STREAMS};
 use super::{connect, inward, of, session, table};
 use crate::context;
 use crate::context::bridge::Read;
@@ -269,6 +269,7 @@ fn feed(at: &At, inner: &mut Inner, direction: Direction, bytes: Stretch<'_>, no
     if direction == Direction::Out {
         let body = matches!(inner.stream.outgoing_tail(), Tail::Body(_));
         at.conn.set_hint(BODY, body);
+        at.conn.set_hint(STREAMS, inner.stream.is_multiplexed());
     }
     if inner.meta.stale || inner.meta.lost {
         Verdict::Opaque

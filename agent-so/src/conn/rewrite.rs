@@ -8,7 +8,7 @@ use super::edit::{self, Edit, Form, Stretch, Wire};
 use super::observe::{feed_sent, find, sent};
 use super::scribe::Scribe;
 use super::session::{self, Call};
-use super::slot::{At, BODY, EDITING, Inner, Locked, SERVER};
+use super::slot::{At, BODY, EDITING, Inner, Locked, SERVER, STREAMS};
 use crate::context;
 use crate::export;
 use crate::export::record::{Record, SCRATCH};
@@ -151,7 +151,7 @@ unsafe fn write_at(
     let plan = if at.conn.hint(SERVER) {
         None
     } else {
-        if !at.conn.hint(BODY) && may_begin_request(whole) {
+        if !at.conn.hint(BODY) && (at.conn.hint(STREAMS) || may_begin_request(whole)) {
             context::bridge::ask();
         }
         contain(|| prepare(at, whole)).flatten()
@@ -277,14 +277,19 @@ fn prepare<'a>(at: &At, program: Stretch<'a>) -> Option<Plan<'a>> {
         inner.stream.settle_head(&mut scribe);
     }
     let begun = scribe.begun;
+    let found = inner.stream.complete_head(found, &mut scribe);
     inner.meta.fed_ahead = head.len();
-    let index = begun?;
+    at.conn.set_hint(STREAMS, inner.stream.is_multiplexed());
+    let (index, found) = (begun?, found?);
     let record = state.records.get(index)?;
     if !edit::fits(program.pieces, SCRATCH) {
         return None;
     }
     // SAFETY: the connection's lock is held, and the record is its newest exchange.
-    let edit = unsafe { context::client::edit(index, record, &found, settings::get()) }?;
+    let edit = unsafe {
+        let front = |out: &mut [u8]| copy(head, found.insert_at, out);
+        context::client::edit(index, record, &found, settings::get(), front)
+    }?;
     if !record.pin() {
         return None;
     }
@@ -299,6 +304,26 @@ fn prepare<'a>(at: &At, program: Stretch<'a>) -> Option<Plan<'a>> {
         edit,
         part,
     })
+}
+
+/// Fills `out` with the bytes from `from` on.
+///
+/// # Safety
+/// They are readable.
+unsafe fn copy(bytes: Stretch<'_>, from: usize, out: &mut [u8]) {
+    let part = Stretch {
+        from: bytes.to.min(bytes.from + from),
+        ..bytes
+    };
+    let mut used = 0;
+    // SAFETY: by the caller's promise.
+    unsafe {
+        part.each(|piece| {
+            let len = piece.len().min(out.len() - used);
+            out[used..used + len].copy_from_slice(&piece[..len]);
+            used += len;
+        });
+    }
 }
 
 /// The plan for a write that goes on with an edit: after a short write, or after one that could not write anything. In

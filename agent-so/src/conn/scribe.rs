@@ -143,17 +143,27 @@ impl Host for Scribe<'_> {
             .fetch_add(1, Ordering::Relaxed);
     }
 
-    /// There is no pool, so HTTP/2 is not followed.
     fn wide(&mut self) -> Option<WideId> {
-        None
+        let index = self.state.wides.take()?;
+        // SAFETY: just taken, by the connection whose lock is held.
+        unsafe { self.state.wides.get(index)?.wide() }.reset();
+        Some(WideId(index + 1))
     }
 
     fn wide_mut(&mut self, id: WideId) -> &mut Wide {
-        unreachable!("{id:?} was never given")
+        let block = id.0.checked_sub(1).and_then(|i| self.state.wides.get(i));
+        match block {
+            // SAFETY: ids come from `wide`, so the block belongs to this connection, whose lock is held.
+            Some(block) => unsafe { block.wide() },
+            // As in `exchange`.
+            None => unreachable!("{id:?} was never given"),
+        }
     }
 
     fn release_wide(&mut self, id: WideId) {
-        unreachable!("{id:?} was never given")
+        if let Some(index) = id.0.checked_sub(1) {
+            self.state.wides.give(index);
+        }
     }
 
     fn tls_begins(&mut self, dir: Direction, random: &[u8; 32]) {

@@ -23,6 +23,8 @@ pub(crate) const CONNECTING: u32 = 4;
 pub(crate) const DEAD: u32 = 8;
 /// Hint: the body of a request is being sent: no request begins with what is written next.
 pub(crate) const BODY: u32 = 16;
+/// Hint: requests may begin anywhere in what is sent (HTTP/2).
+pub(crate) const STREAMS: u32 = 32;
 
 /// A connection slot. All-zero bytes are a fresh one.
 #[repr(C)]

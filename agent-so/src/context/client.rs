@@ -11,7 +11,7 @@ use crate::sys::process::State;
 use crate::sys::thread;
 use agent_engine::context;
 use agent_engine::exchange::{Exchange, Field};
-use agent_engine::protocol::outgoing::Head;
+use agent_engine::protocol::outgoing::{Head, Syntax};
 use std::sync::atomic::Ordering;
 
 /// The head of a client request is complete (or a connect failed): find the parent, sample.
@@ -127,7 +127,8 @@ fn inherit(state: &'static State, parent: Ref, f: impl FnOnce(Option<Parent<'_>>
     }
 }
 
-/// What is to be spliced into `head`, for the exchange that it began. `None`: nothing.
+/// What is to be spliced into `head`, for the exchange that it began. `None`: nothing. `front` fills its argument with what the
+/// program is about to write from [`Head::insert_at`] on.
 ///
 /// # Safety
 /// The connection's lock is held and `record` is the exchange just begun on it.
@@ -136,26 +137,45 @@ pub(crate) unsafe fn edit(
     record: &'static Record,
     head: &Head,
     settings: &Settings,
+    front: impl FnOnce(&mut [u8]),
 ) -> Option<Edit> {
     if head.signed {
         return None;
     }
     // SAFETY: by the caller's promise.
     let (identity, buffer) = unsafe { (record.identity(), record.headers()) };
-    let (at, skip, to) = match (identity.carried, head.traceparent) {
-        (Carried::Foreign, _) => return None,
+    let (at, skip, to) = match (identity.carried, head.traceparent, head.replace) {
+        (Carried::Foreign, ..) => return None,
         // The parent id is replaced in place: the length stays, and so do tracestate and baggage.
-        (Carried::PassedOn, Some(offset)) => {
+        (Carried::PassedOn, Some(offset), _) => {
             let mut value = [0; context::TRACEPARENT_LEN];
             context::format_traceparent(&mut value, &identity.span);
             buffer.get_mut(..value.len())?.copy_from_slice(&value);
             (offset, value.len(), value.len())
         }
-        (Carried::No, None) if !head.has_traceparent => {
+        (Carried::PassedOn, None, Some(replace)) => {
+            front(buffer.get_mut(..replace.keep)?);
+            let head = Head {
+                syntax: Syntax::HeaderBlock(replace),
+                has_tracestate: true,
+                has_baggage: true,
+                ..*head
+            };
+            let len = settings.write_headers(buffer, &identity.span, &[], &[], &head);
+            (head.insert_at, replace.skip, len)
+        }
+        (Carried::No, None, _) if !head.has_traceparent => {
+            let skip = match head.syntax {
+                Syntax::HeaderBlock(edit) => {
+                    front(buffer.get_mut(..edit.keep)?);
+                    edit.skip
+                }
+                Syntax::FieldLines | Syntax::Params(_) => 0,
+            };
             // SAFETY: by the caller's promise.
             let (tracestate, baggage) = unsafe { (record.tracestate(), record.baggage()) };
             let len = settings.write_headers(buffer, &identity.span, tracestate, baggage, head);
-            (head.insert_at, 0, len)
+            (head.insert_at, skip, len)
         }
         _ => return None,
     };

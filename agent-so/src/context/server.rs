@@ -2,6 +2,7 @@
 
 use super::{Model, is_open};
 use crate::conn::{Inner, Meta};
+use crate::export;
 use crate::export::record::{Carried, Identity, Record, Ref};
 use crate::settings;
 use crate::sys::process::State;
@@ -118,7 +119,7 @@ fn same_connection(state: &State, one: Ref, other: Ref) -> bool {
 }
 
 /// Bytes were read on a server connection: what the thread read last is the oldest request that waits there, which is given
-/// (or null).
+/// (or null). With several open streams it is [`Ref::NOBODY`].
 pub(crate) fn read(state: &'static State, inner: &mut Inner) -> Ref {
     let oldest = || {
         let index = inner.stream.open_exchange()?.0.checked_sub(1)?;
@@ -126,6 +127,14 @@ pub(crate) fn read(state: &'static State, inner: &mut Inner) -> Ref {
         let reference = record.reference(index);
         record.is_open(reference).then_some(reference)
     };
+    if inner.stream.streams_open() > 1 {
+        // Nothing tells which of them the thread goes on with.
+        thread::current().last_read.set(0);
+        if settings::model() == Model::Blocking {
+            state.correlation.see_event_loop();
+        }
+        return Ref::NOBODY;
+    }
     let Some(reference) = oldest() else {
         return Ref::default();
     };
@@ -139,5 +148,19 @@ pub(crate) fn written(state: &State, inner: &Inner) {
     let reader = inner.meta.reader;
     if reader != 0 && reader != thread::identity() {
         state.correlation.see_event_loop();
+    }
+}
+
+/// The router of the program's framework matched `route` for this request, which is not answered yet. The first one counts.
+/// Any thread may say so, with or without a lock.
+#[expect(dead_code, reason = "the bridges that call it follow")]
+pub(crate) fn routed(state: &'static State, reference: Ref, route: &[u8]) {
+    let Some(record) = super::record(state, reference).filter(|r| r.pin_open(reference)) else {
+        return;
+    };
+    // SAFETY: pinned.
+    unsafe { record.set_route(route) };
+    if let Some(index) = reference.index() {
+        export::unpin(state, index, record);
     }
 }

@@ -31,6 +31,8 @@ pub(crate) struct State {
     pub(crate) conns: Slab<Conn>,
     /// Exchanges under way or waiting to be exported.
     pub(crate) records: Slab<Record>,
+    /// What connections of HTTP/2 need beyond their slots.
+    pub(crate) wides: Slab<crate::conn::wide::Block>,
     /// Which server requests are open, and what is known of how the program runs them.
     pub(crate) correlation: Correlation,
     /// Host names of addresses.
@@ -143,6 +145,7 @@ pub(crate) fn forked() {
         unsafe {
             state.conns.wipe_chunks();
             state.records.wipe_chunks();
+            state.wides.wipe_chunks();
             state.table.wipe_chunks();
             region::wipe(STATE.load(Ordering::Relaxed).cast(), size_of::<State>());
         }

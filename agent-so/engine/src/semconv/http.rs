@@ -46,9 +46,11 @@ pub struct Scratch {
     pub(super) methods: RouteLimiter,
 }
 
-/// Describes `ex` to `sink` as one span.
+/// Describes `ex` to `sink` as one span. `matched` is the route that the program's own router found for it, where that is
+/// known.
 pub(super) fn describe(
     ex: &Exchange,
+    matched: Option<&str>,
     options: &Options,
     scratch: &mut Scratch,
     sink: &mut impl SpanSink,
@@ -59,7 +61,7 @@ pub(super) fn describe(
     }
     let method = Method::of(ex, options);
     match ex.kind {
-        Kind::Server => server::describe(ex, method, options, scratch, sink),
+        Kind::Server => server::describe(ex, method, matched, options, scratch, sink),
         Kind::Client => client::describe(ex, method, options, scratch, sink),
     }
     headers::describe(ex, options, &mut scratch.text, sink);

@@ -410,7 +410,7 @@ fn resolve(state: &State, token: Token) -> Ref {
 fn server_read(read: &Read) {
     let Some(state) = in_use() else { return };
     let thread = thread::current();
-    let token = if read.request == Ref::default() {
+    let token = if [Ref::default(), Ref::NOBODY].contains(&read.request) {
         Token::Nobody
     } else {
         Token::Request(read.request)
