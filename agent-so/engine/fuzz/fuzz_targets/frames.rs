@@ -19,7 +19,11 @@ fn run(input: &[u8], bytewise: bool) -> Vec<String> {
     stream.feed(Direction::Out, SETTINGS, 1, &mut host);
     let (mut rest, mut now) = (input, 2);
     while let Some((first, after)) = rest.split_first() {
-        let dir = if first & 0x80 == 0 { Direction::In } else { Direction::Out };
+        let dir = if first & 0x80 == 0 {
+            Direction::In
+        } else {
+            Direction::Out
+        };
         let (piece, after) = after.split_at(after.len().min(usize::from(first & 0x7f)));
         for part in piece.chunks(if bytewise { 1 } else { usize::MAX }) {
             stream.feed(dir, part, now, &mut host);

@@ -5,7 +5,7 @@ use agent_engine::protocol::wide::{Wide, WideId};
 use agent_engine::protocol::{Direction, ExchangeId, Host};
 
 #[derive(Clone, Copy, PartialEq)]
-enum State {
+pub enum State {
     Opened,
     Told,
     Over,
@@ -13,7 +13,8 @@ enum State {
 
 #[derive(Default)]
 pub struct Store {
-    exchanges: Vec<(Exchange, State)>,
+    /// All that were opened.
+    pub exchanges: Vec<(Exchange, State)>,
     wides: Vec<Option<Box<Wide>>>,
     /// What happened, in order.
     pub events: Vec<String>,
@@ -26,13 +27,10 @@ impl Store {
 
     /// Nothing is open, and all memory was given back.
     pub fn is_empty(&self) -> bool {
-        self.exchanges.iter().all(|(_, state)| *state == State::Over)
+        self.exchanges
+            .iter()
+            .all(|(_, state)| *state == State::Over)
             && self.wides.iter().all(Option::is_none)
-    }
-
-    /// The texts of all requests whose heads were complete.
-    pub fn heads(&self) -> impl Iterator<Item = &Exchange> {
-        self.exchanges.iter().map(|(ex, _)| ex)
     }
 }
 
