@@ -77,7 +77,8 @@ fn examples_of_the_rfc() {
             "foo=ASDJKHQKBZXOQWEOPIUAXQWEOIU; max-age=3600; version=1",
         ),
     ];
-    let connections: [&[(&str, &[(&str, &str)])]; 8] = [
+    type Blocks<'a> = &'a [(&'a str, &'a [(&'a str, &'a str)])];
+    let connections: [Blocks<'_>; 8] = [
         &[(
             "400a 6375 7374 6f6d 2d6b 6579 0d63 7573 746f 6d2d 6865 6164 6572",
             &[("custom-key", "custom-header")],

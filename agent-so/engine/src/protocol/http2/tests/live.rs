@@ -127,7 +127,7 @@ async fn answer(mut body: h2::RecvStream, mut respond: h2::server::SendResponse<
         body.flow_control().release_capacity(data.len()).unwrap();
     }
     let response = Response::builder()
-        .status(if len % 2 == 0 { 200 } else { 404 })
+        .status(if len.is_multiple_of(2) { 200 } else { 404 })
         .header("x-id", format!("id-{len}"));
     let mut send = respond
         .send_response(response.body(()).unwrap(), false)
@@ -235,7 +235,7 @@ fn both_ends_of_a_connection_see_every_stream() {
                 let fields = [Field::Method, Field::Host, Field::UserAgent];
                 let texts = fields.map(|field| lossy(ex.text(field)));
                 assert_eq!(texts, ["POST", "example.com", "live/1"]);
-                assert_eq!(ex.status, if i % 2 == 0 { 200 } else { 404 });
+                assert_eq!(ex.status, if i.is_multiple_of(2) { 200 } else { 404 });
                 assert_eq!((ex.request_body, ex.response_body), (i as u64, i as u64));
                 let captured: Vec<_> = ex.captured().map(|(_, v)| lossy(Some(v))).collect();
                 assert_eq!(
