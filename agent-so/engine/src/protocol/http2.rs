@@ -11,10 +11,13 @@
 //! ends the following. Header blocks may have any length.
 
 mod block;
+mod ends;
 mod frames;
 mod grpc;
+mod heads;
 mod hpack;
 mod huffman;
+mod probe;
 pub(super) mod scan;
 mod streams;
 mod table;
@@ -22,9 +25,12 @@ mod table;
 mod tests;
 
 use super::wide::WideId;
-use super::{Direction, Ended, ExchangeId, Host, Probe};
+use super::{Direction, Ended, ExchangeId, Host};
 use crate::exchange::{Fault, Kind};
-use block::{Block, What};
+use block::Block;
+pub(super) use probe::{PREFIX_MAX, probe};
+
+use ends::Cause;
 use frames::{
     ACK, CONTINUATION, DATA, END_STREAM, Frames, GOAWAY, HEADERS, PUSH_PROMISE, Piece, RST_STREAM,
     SETTINGS, number,
@@ -35,8 +41,6 @@ use streams::{Open, Streams};
 
 /// What the client begins with.
 pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// Longest prefix of a direction that [`probe`] wants to see, bytes.
-pub(super) const PREFIX_MAX: usize = PREFACE.len();
 /// The largest payload that a peer accepts that has not said anything else.
 const FRAME_SIZE: u32 = 16_384;
 /// The settings that are of interest (RFC 9113 section 6.5.2).
@@ -45,62 +49,6 @@ const MAX_FRAME_SIZE: u32 = 5;
 /// Where an offset in a frame's payload is in the frame.
 pub(super) fn in_frame(offset: u32) -> usize {
     frames::HEADER + offset as usize
-}
-
-/// Judges the first bytes of both directions: the client's preface, or the server's first frame while nothing is known
-/// against the preface.
-pub(super) fn probe(in_prefix: &[u8], out_prefix: &[u8]) -> Probe {
-    let (incoming, outgoing) = (side(in_prefix), side(out_prefix));
-    match (incoming, outgoing) {
-        (Side::Client, Side::Server | Side::Begins { server: true, .. }) => {
-            Probe::Yes(Kind::Server)
-        }
-        (Side::Server | Side::Begins { server: true, .. }, Side::Client) => {
-            Probe::Yes(Kind::Client)
-        }
-        (Side::Begins { client: true, .. }, Side::Server) => Probe::Yes(Kind::Server),
-        (Side::Server, Side::Begins { client: true, .. }) => Probe::Yes(Kind::Client),
-        (Side::Begins { .. }, Side::Begins { .. }) => Probe::More,
-        _ => Probe::No,
-    }
-}
-
-/// What the first bytes of a direction are.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Side {
-    /// The whole preface.
-    Client,
-    /// The header of a SETTINGS frame.
-    Server,
-    /// What one of them, or both, may begin with.
-    Begins {
-        client: bool,
-        server: bool,
-    },
-    Other,
-}
-
-fn side(prefix: &[u8]) -> Side {
-    if prefix.starts_with(PREFACE) {
-        return Side::Client;
-    }
-    // The server's settings are few: nothing else begins like this.
-    let fits = |(at, byte): (usize, &u8)| match at {
-        1 => *byte <= 1,
-        2 => true,
-        3 => *byte == SETTINGS,
-        _ => *byte == 0,
-    };
-    let client = PREFACE.starts_with(prefix);
-    let server = prefix.iter().take(frames::HEADER).enumerate().all(fits)
-        && prefix
-            .get(1..3)
-            .is_none_or(|len| number(len).is_multiple_of(6));
-    match (client, server) {
-        (false, false) => Side::Other,
-        (false, true) if prefix.len() >= frames::HEADER => Side::Server,
-        _ => Side::Begins { client, server },
-    }
 }
 
 /// What a connection keeps in its [`super::wide::Wide`].
@@ -138,7 +86,7 @@ pub(super) struct Machine {
     fault: Fault,
     /// Open exchanges whose heads are complete.
     open: u16,
-    /// The request in HTTP/1 that made way for HTTP/2, whose answer comes on stream 1; while `wide` is not there.
+    /// Zero until the first header block.
     wide: WideId,
     /// The highest stream on which a request began.
     newest_stream: u32,
@@ -162,17 +110,6 @@ pub(super) struct Sent {
     /// The `traceparent`, where it stands in one field that leaves no trace in tables: begin and end in the payload.
     pub(super) traceparent: [u32; 2],
     pub(super) frame_size: u32,
-}
-
-/// Why nothing more will be seen of the open exchanges.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Cause {
-    /// The program closed the connection.
-    Closed,
-    /// The way of the responses ended.
-    Ended,
-    /// What passes cannot be followed any more.
-    Unobserved,
 }
 
 impl Machine {
@@ -402,230 +339,10 @@ impl Machine {
         *body = body.saturating_add(n);
     }
 
-    /// The header of a HEADERS frame is complete.
-    fn block_begins<H: Host>(&mut self, dir: Direction, host: &mut H) -> bool {
-        if !self.has_wide(host) {
-            return false;
-        }
-        let frames = self.frames[dir as usize];
-        let stream = frames.stream();
-        let mut block = Block::of_nobody(stream);
-        block.end_stream = frames.flags() & END_STREAM != 0;
-        block.kind = self.role;
-        block.place.lead = frames.lead_len();
-        block.place.length = frames.length();
-        if dir != self.request_direction() {
-            if let Some(open) = self.get(stream, host) {
-                block.exchange = open.exchange;
-                block.what = if open.answering {
-                    What::Trailers
-                } else {
-                    What::Response
-                };
-            }
-        } else if stream % 2 == 1 && stream > self.newest_stream {
-            self.newest_stream = stream;
-            block.what = What::Request;
-            if host.wide_mut(self.wide).http2.streams.is_full() {
-                host.passed_over();
-            } else {
-                block.exchange = host.open(self.role).unwrap_or_default();
-            }
-            if block.exchange != ExchangeId(0) {
-                let ex = host.exchange(block.exchange);
-                ex.kind = self.role;
-                ex.version = 20;
-                ex.start_ns = frames.ns;
-            }
-        }
-        self.begin(dir, block, host)
-    }
-
-    fn begin<H: Host>(&mut self, dir: Direction, block: Block, host: &mut H) -> bool {
-        let state = &mut host.wide_mut(self.wide).http2;
-        state.blocks[dir as usize] = block;
-        state.decoders[dir as usize].begin();
-        true
-    }
-
-    fn block_ends<H: Host>(&mut self, dir: Direction, now: u64, host: &mut H) -> bool {
-        let state = &mut host.wide_mut(self.wide).http2;
-        if !state.decoders[dir as usize].is_between() {
-            return false;
-        }
-        let block = std::mem::take(&mut state.blocks[dir as usize]);
-        if block.exchange == ExchangeId(0) {
-            return true;
-        }
-        match block.what {
-            What::Nothing => {}
-            What::Request => self.request_head(block, host),
-            What::Response => {
-                let streams = &mut host.wide_mut(self.wide).http2.streams;
-                let open = streams.get(block.stream);
-                let Some(open) = open.filter(|_| !block.is_interim()) else {
-                    if block.end_stream {
-                        self.answered(block.stream, now, host);
-                    }
-                    return true;
-                };
-                open.answering = true;
-                let tunnel = open.connect && (200..300).contains(&block.status);
-                let ex = host.exchange(block.exchange);
-                ex.status = block.status;
-                if ex.rpc {
-                    ex.rpc_status = block.rpc_status;
-                }
-                if block.end_stream || tunnel {
-                    self.answered(block.stream, now, host);
-                }
-            }
-            What::Trailers => {
-                let ex = host.exchange(block.exchange);
-                if ex.rpc {
-                    ex.rpc_status = block.rpc_status;
-                }
-                if block.end_stream {
-                    self.answered(block.stream, now, host);
-                }
-            }
-        }
-        true
-    }
-
-    fn request_head<H: Host>(&mut self, block: Block, host: &mut H) {
-        let id = block.exchange;
-        let ex = host.exchange(id);
-        let Some(connect) = block.complete(ex) else {
-            // No request: an error of this stream alone (RFC 9113 section 8.1.1).
-            return host.discard(id);
-        };
-        let deadline_ns = match block.timeout_ns {
-            0 => 0,
-            timeout => ex.start_ns.saturating_add(timeout),
-        };
-        self.sent = Sent {
-            exchange: id,
-            ..block.place.sent()
-        };
-        host.request_head(id);
-        let open = Open {
-            stream: block.stream,
-            exchange: id,
-            connect,
-            deadline_ns,
-            ..Open::default()
-        };
-        self.add(open, host);
-    }
-
     fn add<H: Host>(&mut self, open: Open, host: &mut H) {
         host.wide_mut(self.wide).http2.streams.push(open);
         self.open += 1;
         self.newest = open.exchange;
-    }
-
-    /// The server's side of a stream has ended.
-    fn answered<H: Host>(&mut self, stream: u32, now: u64, host: &mut H) {
-        let Some(open) = self.remove(stream, host) else {
-            return;
-        };
-        let ex = host.exchange(open.exchange);
-        if ex.rpc && ex.rpc_status == 0 {
-            ex.rpc_status = grpc::of_http(ex.status);
-        }
-        let fault = if open.answering {
-            Fault::None
-        } else {
-            // DATA without HEADERS.
-            Fault::ProtocolError
-        };
-        self.finish(open, fault, now, host);
-    }
-
-    fn reset<H: Host>(&mut self, dir: Direction, stream: u32, code: u32, now: u64, host: &mut H) {
-        let Some(open) = self.remove(stream, host) else {
-            return;
-        };
-        let by_client = dir == self.request_direction();
-        let ex = host.exchange(open.exchange);
-        if ex.rpc && ex.rpc_status == 0 {
-            let late = by_client && self.role == Kind::Client && open.deadline_ns != 0;
-            ex.rpc_status = grpc::of_reset(
-                code,
-                late && grpc::is_due(open.deadline_ns, ex.start_ns, now),
-            );
-        }
-        let fault = match code {
-            grpc::REFUSED_STREAM => Fault::StreamRefused,
-            // The client does not want the rest, which is no fault of anybody's.
-            grpc::NO_ERROR | grpc::CANCEL if by_client => Fault::None,
-            _ => Fault::StreamReset,
-        };
-        self.finish(open, fault, now, host);
-    }
-
-    /// The server says that it will not look at the requests on streams above `last`.
-    fn give_up_above<H: Host>(&mut self, last: u32, now: u64, host: &mut H) {
-        while let Some(wide) = self.wide()
-            && let Some(newest) = host.wide_mut(wide).http2.streams.newest_above(last)
-            && let Some(open) = self.remove(newest, host)
-        {
-            let ex = host.exchange(open.exchange);
-            if ex.rpc && ex.rpc_status == 0 {
-                ex.rpc_status = grpc::UNAVAILABLE;
-            }
-            self.finish(open, Fault::StreamRefused, now, host);
-        }
-    }
-
-    /// A request whose head will not be completed was none.
-    fn drop_partial<H: Host>(&mut self, host: &mut H) {
-        let Some(wide) = self.wide() else { return };
-        let dir = self.request_direction() as usize;
-        let block = &mut host.wide_mut(wide).http2.blocks[dir];
-        let (what, id) = (block.what, block.exchange);
-        block.exchange = ExchangeId(0);
-        if what == What::Request && id != ExchangeId(0) {
-            host.discard(id);
-        }
-    }
-
-    /// Finishes what is open, because no more will be seen of it. As in HTTP/1 nothing is made up: a request without any
-    /// response has no status and, unless a call failed, no fault; a response that was broken off is a fault, unless it
-    /// was our own program that did not want the rest.
-    fn conclude<H: Host>(&mut self, cause: Cause, now: u64, host: &mut H) {
-        self.over = true;
-        self.drop_partial(host);
-        let Some(wide) = self.wide() else { return };
-        while let Some(open) = host.wide_mut(wide).http2.streams.pop_oldest() {
-            self.removed(open);
-            let broken = open.answering
-                && match cause {
-                    Cause::Closed => self.role == Kind::Server,
-                    Cause::Ended => true,
-                    Cause::Unobserved => false,
-                };
-            let fault = match self.fault {
-                _ if cause == Cause::Unobserved => Fault::None,
-                Fault::None if broken => Fault::ResponseTruncated,
-                fault => fault,
-            };
-            let ex = host.exchange(open.exchange);
-            if ex.rpc && ex.rpc_status == 0 && self.role == Kind::Client && cause == Cause::Ended {
-                ex.rpc_status = grpc::UNAVAILABLE;
-            }
-            self.finish(open, fault, now, host);
-        }
-        self.wide = WideId(0);
-        host.release_wide(wide);
-    }
-
-    fn finish<H: Host>(&mut self, open: Open, fault: Fault, now: u64, host: &mut H) {
-        let ex = host.exchange(open.exchange);
-        ex.fault = fault;
-        ex.end_ns = now.max(ex.start_ns);
-        host.finished(open.exchange);
     }
 
     fn has_wide<H: Host>(&mut self, host: &mut H) -> bool {

@@ -1,7 +1,11 @@
 //! Connections made by hand, and by other implementations.
 
+mod calls;
 mod cases;
 mod hpack;
+mod inject;
+mod limits;
+mod live;
 mod splits;
 
 /// A frame.
