@@ -32,13 +32,13 @@ class Way:
 
     path: str
     kind: str
-    name: str = ""  # in the table; else the end of the path
+    name: str = ""  # in the table; else the path
     calls: int = 1  # CLIENT spans that a request makes
     header: str = ""  # a line that requests carry; `{n}` in it becomes the id
 
     @property
     def label(self) -> str:
-        return self.name or self.path.rpartition("/")[2]
+        return self.name or self.path.strip("/")
 
 
 @dataclass
