@@ -68,9 +68,7 @@ pub(crate) fn start(exe: &[u8], argv: &[&[u8]], config: &Config) -> Result<(), &
         value.extend_from_slice(option.as_bytes());
     }
     let value = CString::new(value).map_err(|_| "NODE_OPTIONS")?;
-    if !open::redirect(file, SCRIPT) {
-        return Err("node does not open files by libc");
-    }
+    open::redirect(file, SCRIPT)?;
     let _ = OPTION.set(option);
     napi::register(api);
     // SAFETY: both are strings; in the constructor there is no other thread.
