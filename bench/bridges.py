@@ -160,7 +160,7 @@ def bench_bridges(_settings: list[str], agent: Path, quick: bool) -> tuple[str, 
         if program := missing(bridge):
             print(f"bridges: {name} is left out: no {program} (scripts/setup)", file=sys.stderr)
     here = {name: bridge for name, bridge in BRIDGES.items() if not missing(bridge)}
-    for _ in range(1 if quick else 5):
+    for _ in range(1 if quick else 3):
         for name, bridge in here.items():
             for setting in SETTINGS if agent.exists() else ["bare"]:
                 used, spans = measure(bridge, setting, agent, 1 if quick else 3)
