@@ -30,7 +30,7 @@ def start(launcher: Launcher, upstream: Upstream, framework: str = "http", versi
 
 
 def way(client: str, after: str) -> Way:
-    name = client if after == "none" else f"{client} after {after}"
+    name = client if after == "none" else f"{after}: {client}"
     return Way(f"/fetch?with={client}&after={after}", AFTER[after], name, 2 if client == "twice" else 1)
 
 
