@@ -27,6 +27,16 @@ pub enum Instrumentation {
     Node,
     /// Contexts that proxies are given to pass on.
     Proxy,
+    /// Routes that Express has matched.
+    Express,
+    /// Routes that Fastify has matched.
+    Fastify,
+    /// Routes that a router of Koa's has matched.
+    Koa,
+    /// Routes that Sinatra has matched.
+    Sinatra,
+    /// Routes that Rails has matched.
+    Rails,
 }
 
 /// A row per [`Instrumentation`], in their order: its own name and the aliases.
@@ -37,7 +47,7 @@ struct Row {
     aliases: &'static [&'static str],
 }
 
-const ROWS: [Row; 9] = [
+const ROWS: [Row; 14] = [
     Row {
         name: "HTTP_SERVER",
         carrier: false,
@@ -169,6 +179,31 @@ const ROWS: [Row; 9] = [
         name: "PROXY",
         carrier: true,
         aliases: &["HAPROXY"],
+    },
+    Row {
+        name: "EXPRESS",
+        carrier: true,
+        aliases: &[],
+    },
+    Row {
+        name: "FASTIFY",
+        carrier: true,
+        aliases: &[],
+    },
+    Row {
+        name: "KOA",
+        carrier: true,
+        aliases: &[],
+    },
+    Row {
+        name: "SINATRA",
+        carrier: true,
+        aliases: &[],
+    },
+    Row {
+        name: "RAILS",
+        carrier: true,
+        aliases: &["ACTION_PACK"],
     },
 ];
 
