@@ -1,5 +1,5 @@
 // The same routes with each framework: FRAMEWORK is express, fastify or koa, MODULE the package (and ROUTER Koa's router).
-// WAY is http, https or cluster. /user/:id, /late/:id (answers later), /stream/:id (in parts), /fail/:id (throws),
+// WAY is http, https or cluster. /user/:id, /late/:id (answers later), /stream/:id (in parts), /stack/:id (says how it was called), /fail/:id (throws),
 // /shop/:shop/item/:item by a router within, /deep/in/:id by one within that; / answers, anything else is 404.
 'use strict';
 const cluster = require('node:cluster');
@@ -26,6 +26,7 @@ const FRAMEWORKS = {
       response.write('one');
       setTimeout(() => response.end('two'), 5);
     });
+    app.get('/stack/:id', (request, response) => response.send(new Error('here').stack));
     app.get('/fail/:id', () => { throw new Error('failed'); });
     app.get(['/one/:id', '/other/:id'], (request, response) => response.json(request.params));
     app.get('/pass/:id', (request, response, next) => next());
@@ -60,6 +61,7 @@ const FRAMEWORKS = {
         reply.raw.write('one');
         setTimeout(() => reply.raw.end('two'), 5);
       });
+      app.get('/stack/:id', (request, reply) => { reply.send(new Error('here').stack); });
       app.get('/fail/:id', async () => { throw new Error('failed'); });
       app.get('/refused/:id', { preHandler: async (request, reply) => reply.code(403).send('no') }, async () => 'never');
       app.get('/checked/:id', { schema: { params: { type: 'object', properties: { id: { type: 'integer' } } } } }, async () => 'ok');
@@ -86,6 +88,7 @@ const FRAMEWORKS = {
     routes.get('/user/:id', params);
     routes.get('/late/:id', async (context) => { await sleep(20); params(context); });
     routes.get('/stream/:id', (context) => { context.body = require('node:stream').Readable.from(['one', 'two']); });
+    routes.get('/stack/:id', (context) => { context.body = new Error('here').stack; });
     routes.get('/fail/:id', () => { throw new Error('failed'); });
     const shop = new Router();
     shop.get('/item/:item', params);

@@ -99,6 +99,7 @@ const router_routes = (() => {
     configurable: true,
     get: () => undefined,
     set(value) {
+      if (value === undefined) return;
       Object.defineProperty(this, name, { configurable: true, enumerable: true, writable: true, value });
       try {
         f(this);
@@ -120,10 +121,18 @@ const router_routes = (() => {
   /** The same for each that Fastify handles. */
   const follow_fastify = ({ fastify }, f) => {
     const symbol = Object.getOwnPropertySymbols(fastify).find(({ description }) => description === 'fastify.Request');
-    caught(fastify[symbol].prototype, 'raw', (request) => f(request.raw, () => {
+    const matched = (request) => f(request.raw, () => {
       const options = request.routeOptions;
       return options ? options.url : request.routerPath;
-    }));
+    });
+    // Each application derives a class of its own, and uses it or the one that all have in common; the prototypes of Fastify 3
+    // are requests themselves, with nothing in them.
+    for (let prototype = fastify[symbol].prototype; prototype !== Object.prototype;) {
+      const above = Object.getPrototypeOf(prototype);
+      const own = Object.getOwnPropertyDescriptor(prototype, 'raw');
+      if (own ? 'value' in own : above === Object.prototype) caught(prototype, 'raw', matched);
+      prototype = above;
+    }
   };
 
   return { express, follow_koa, follow_fastify, text };
