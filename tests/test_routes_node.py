@@ -207,3 +207,38 @@ def test_answers_are_as_without(launcher: Launcher, app: str) -> None:
     bare, traced = run(NONE), run("")
     assert traced == bare
     assert any(b"    at " in body for _, body in bare[0]), "a stack was shown"
+
+
+def test_users_own_sdk(launcher: Launcher, tmp_path: Path) -> None:
+    """Nothing of ours is in Fastify's prototypes, and nobody listens where it tells of itself."""
+    package = tmp_path / "node_modules/@opentelemetry/auto-instrumentations-node"
+    package.mkdir(parents=True)
+    (package / "register.js").write_text("")
+    words = ["node", "-p", "require('diagnostics_channel').channel('fastify.initialization').hasSubscribers"]
+    run = lambda **env: launcher.run(*words, cwd=tmp_path, env=env).out
+    assert run() == b"true\n"
+    assert run(NODE_OPTIONS="--require @opentelemetry/auto-instrumentations-node/register") == b"false\n"
+
+
+def test_properties_that_are_caught_are_as_they_would_be(launcher: Launcher) -> None:
+    """Of Fastify's requests and Koa's contexts, after the route was read."""
+    code = """
+      const show = (object, name) => JSON.stringify(Object.entries(Object.getOwnPropertyDescriptor(object, name))
+        .map(([key, value]) => [key, typeof value === 'object' ? 'object' : value])) + Object.keys(object).join()
+      const fastify = require('fastify')()
+      const Koa = require('koa'), Router = require('@koa/router'), http = require('http')
+      const app = new Koa(), router = new Router()
+      fastify.get('/a', async (request) => show(request, 'raw'))
+      router.get('/a', (context) => { context.body = show(context, '_matchedRoute') })
+      app.use(router.routes())
+      const ask = (port) => new Promise((resolve) => http.get({ port, path: '/a' }, (reply) => {
+        let body = ''; reply.on('data', (part) => { body += part }).on('end', () => resolve(body)) }))
+      const server = app.listen(0, async () => {
+        console.log(await ask(server.address().port))
+        await fastify.listen({ port: 0 })
+        console.log(await ask(fastify.server.address().port))
+        process.exit()
+      })"""
+    bare, traced = (launcher.run("node", "-e", code, env={"NODE_PATH": NODE_PATH}, how=how) for how in (NONE, ""))
+    assert (traced.code, traced.out, traced.err) == (bare.code, bare.out, bare.err) == (0, bare.out, b"")
+    assert bare.out.count(b"writable") == 2, bare

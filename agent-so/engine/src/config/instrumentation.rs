@@ -378,6 +378,30 @@ mod tests {
     }
 
     #[test]
+    fn a_frameworks_routes_are_off_with_its_side_or_alone() {
+        let rows = [
+            ("", true, true),
+            ("COMMON_DEFAULT=false", false, true),
+            ("EXPRESS=false", false, false),
+            ("EXPRESS=false HTTP_SERVER=true", true, false),
+            ("COMMON_DEFAULT=false EXPRESS=true", true, true),
+        ];
+        for (text, server, express) in rows {
+            let vars: Vec<(String, &str)> = text
+                .split_whitespace()
+                .map(|pair| pair.split_once('=').unwrap())
+                .map(|(n, v)| (format!("OTEL_INSTRUMENTATION_{n}_ENABLED"), v))
+                .collect();
+            let on = from_env(&Env::new(
+                vars.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())),
+            ));
+            assert_eq!(on.is_enabled(Instrumentation::HttpServer), server, "{text}");
+            assert_eq!(on.is_enabled(Instrumentation::Express), express, "{text}");
+            assert!(on.is_enabled(Instrumentation::Koa), "{text}");
+        }
+    }
+
+    #[test]
     fn every_name_is_documented() {
         let doc = include_str!("../../../../docs/configuration.md");
         for row in &ROWS {
