@@ -113,7 +113,6 @@ fn took(at: &At, result: isize, buffers: &[iovec], growing: bool) -> Took {
     };
     let read = (inner.stream.role() == Some(Kind::Server)).then(|| {
         at.conn.set_hint(SERVER, true);
-        thread::current().last_conn.set(at.index + 1);
         Read {
             request: context::server::read(at.state, inner),
             socket: inner.meta.cookie,

@@ -177,14 +177,6 @@ fn begin(conn: &'static Conn, id: Id) {
     part.corked.store(false, Ordering::Relaxed);
 }
 
-/// The session from which the thread read a request last.
-pub(super) fn read_last(state: &'static State) -> Option<At> {
-    let index = thread::current().last_conn.get().checked_sub(1)?;
-    let conn = state.conns.get(index)?;
-    let object = conn.session.key.load(Ordering::Acquire);
-    (object != 0).then(|| At::new(state, Carrier::Session(object), index, conn))
-}
-
 /// The program made an object, as one end or the other.
 pub(crate) fn made(id: Id, is_server: bool) {
     let errno = errno::get();

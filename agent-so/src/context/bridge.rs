@@ -4,7 +4,7 @@
 //! token, [`Ref`]), kept in the thread's word, where [`super::candidate`] looks first:
 //!
 //! * A bridge *within* the runtime says so whenever a unit begins to run and when it stops ([`set`]): it
-//!   claims the request that the thread has just read (`conn::claim`, `conn::serving`) when the runtime hands it to the program, and carries
+//!   claims the request that the thread has just read (`conn::serving`) when the runtime hands it to the program, and carries
 //!   the token along as the runtime carries context.
 //! * A bridge that can *ask* the runtime does so when it is needed: before a request is sent ([`ask`]), and it tells the
 //!   runtime when one was read ([`server_read`]) or is going to be ([`accepted`]). All are called without any lock held and outside of the agent, because

@@ -36,8 +36,6 @@ pub(crate) struct Thread {
     /// [`AGENT`], [`VFORK`], [`SERVES`], [`SEPARATE`], [`READS_OUTSIDE`], [`INHERITED`], [`WAITED`], [`DOUBT`],
     /// [`PROVEN`].
     pub(crate) flags: Cell<u32>,
-    /// Slot + 1 of the connection that `last_read` came on.
-    pub(crate) last_conn: Cell<u32>,
     /// Signals that the thread blocked when it began to serve.
     pub(crate) usual_mask: Cell<u64>,
     /// What a bridge says of the thread (`context::bridge`), 0 for nothing.
@@ -127,7 +125,6 @@ impl Thread {
     /// Forgets the requests that this thread served in the process that it was forked from.
     pub(crate) fn forget(&self) {
         self.last_read.set(0);
-        self.last_conn.set(0);
         self.current.set(0);
         self.told.set(0);
         self.pending.set(0);

@@ -42,16 +42,17 @@ pub(crate) fn bind(at: &At, inner: &mut Inner) {
 pub(crate) fn carried_by<R>(
     state: &'static State,
     fd: i32,
-    f: impl FnOnce(&Inner) -> Option<R>,
+    f: impl FnOnce(&mut Inner) -> Option<R>,
 ) -> Option<R> {
     let cookie = raw::socket_cookie(fd);
     let bearer = state.sessions.bearer(cookie);
     let index = bearer.load(Ordering::Acquire).checked_sub(1)?;
     let conn = state.conns.get(index)?;
     let object = conn.session.key.load(Ordering::Acquire);
-    let locked = At::new(state, Carrier::Session(object), index, conn).lock()?;
+    let at = At::new(state, Carrier::Session(object), index, conn);
+    let mut locked = at.lock()?;
     let is_its = cookie != 0 && object != 0 && locked.meta.cookie == cookie;
-    is_its.then(|| f(&locked)).flatten()
+    is_its.then(|| f(&mut locked)).flatten()
 }
 
 /// Whether the program is the server of the session, where that is known.
