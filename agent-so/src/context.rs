@@ -29,8 +29,10 @@ pub(crate) enum Model {
     EventLoop,
 }
 
-/// Open server requests by the parent id they came with: entries of the index.
-const INBOUND: usize = 1024;
+/// Open server requests by the parent id they came with, or by their own: entries of each index.
+const INDEX: usize = 1024;
+/// Places in the index of own ids that are looked at for one.
+const PROBES: usize = 16;
 
 /// Process-wide knowledge. All-zero bytes are a process that has served nothing.
 #[repr(C)]
@@ -42,7 +44,9 @@ pub(crate) struct Correlation {
     /// Evidence of an event loop was seen.
     multiplexed: AtomicBool,
     /// Open server requests, hashed by the span id of their remote parent.
-    inbound: [AtomicU64; INBOUND],
+    inbound: [AtomicU64; INDEX],
+    /// Open server requests whose context was handed out, hashed by their own span id.
+    handed_out: [AtomicU64; INDEX],
 }
 
 impl Correlation {
@@ -60,6 +64,12 @@ impl Correlation {
         Ref(self.inbound[slot(id)].load(Ordering::Acquire))
     }
 
+    /// Where to look for the server request of this span id.
+    fn places(&self, id: SpanId) -> impl Iterator<Item = &AtomicU64> {
+        let from = slot(id);
+        (from..from + PROBES).map(|at| &self.handed_out[at % INDEX])
+    }
+
     fn see_event_loop(&self) {
         if !self.multiplexed.load(Ordering::Relaxed) {
             self.multiplexed.store(true, Ordering::Relaxed);
@@ -69,7 +79,7 @@ impl Correlation {
 
 fn slot(id: SpanId) -> usize {
     // Span ids are random: their last bytes serve as a hash.
-    usize::from(u16::from_le_bytes([id.0[6], id.0[7]])) % INBOUND
+    usize::from(u16::from_le_bytes([id.0[6], id.0[7]])) % INDEX
 }
 
 /// The server request that the calling thread works for, if that can be told. `at_connect` is the one found when the

@@ -12,6 +12,8 @@
 //!
 //! Where no bridge speaks for a thread the rules of the parent module hold.
 
+pub(crate) mod java;
+
 use crate::export::record::Ref;
 use crate::sys::thread;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -63,6 +65,14 @@ pub(super) fn current() -> Option<Ref> {
 /// it was before.
 pub(crate) fn set(reference: Ref) -> Ref {
     Ref(thread::current().current.replace(reference.0))
+}
+
+/// The open request that a bridge has said the calling thread works for; or [`Ref::NOBODY`].
+pub(crate) fn told() -> Ref {
+    match (current(), crate::sys::process::state()) {
+        (Some(told), Some(state)) if super::is_open(state, told) => told,
+        _ => Ref::NOBODY,
+    }
 }
 
 /// The server request that the thread has read last, for a bridge whose runtime hands it to the program right now; or

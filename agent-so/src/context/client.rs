@@ -29,8 +29,11 @@ pub(crate) fn begin(
     if settings.is_sdk_export(exchange) {
         state.sdk_active.store(true, Ordering::Relaxed);
     }
-    let (carried, parent) = match passed_on(state, settings, exchange) {
-        Some(from) => (Carried::PassedOn, from),
+    let found = passed_on(state, settings, exchange)
+        .map(|from| (Carried::PassedOn, from))
+        .or_else(|| Some((Carried::HandedOut, handed_out(state, settings, exchange)?)));
+    let (carried, parent) = match found {
+        Some(found) => found,
         None if exchange.text(Field::Traceparent).is_some() => {
             (Carried::Foreign, candidate(state, at_connect))
         }
@@ -64,6 +67,54 @@ fn passed_on(state: &'static State, settings: &Settings, exchange: &Exchange) ->
     inbound_is(state, reference, &carried).then_some(reference)
 }
 
+/// The server request here whose own context this outgoing request carries, because a bridge was given it.
+fn handed_out(state: &'static State, settings: &Settings, exchange: &Exchange) -> Option<Ref> {
+    let carried = settings.extract(exchange)?;
+    let is = |reference: &Ref| {
+        identity_of(state, *reference).is_some_and(|identity| {
+            identity.span.span_id == carried.span_id && identity.span.trace_id == carried.trace_id
+        })
+    };
+    let mut places = state.correlation.places(carried.span_id);
+    places.find_map(|place| Some(Ref(place.load(Ordering::Acquire))).filter(is))
+}
+
+/// The context of an open server request, as a header: for a bridge that can say for whom a request is when it is made, but not
+/// when it is written. `None`: there is nothing to say, or headers are not wanted.
+pub(crate) fn hand_out(reference: Ref) -> Option<[u8; context::TRACEPARENT_LEN]> {
+    let state = crate::sys::process::state()?;
+    let identity = identity_of(state, reference).filter(|_| settings::get().propagates_context())?;
+    let id = identity.span.span_id;
+    let mut free = None;
+    for place in state.correlation.places(id) {
+        let there = Ref(place.load(Ordering::Acquire));
+        if there == reference {
+            free = None;
+            break;
+        }
+        if free.is_none() && !super::is_open(state, there) {
+            free = Some(place);
+        }
+    }
+    if let Some(free) = free {
+        free.store(reference.0, Ordering::Release);
+    }
+    let mut header = [0; context::TRACEPARENT_LEN];
+    context::format_traceparent(&mut header, &identity.span);
+    Some(header)
+}
+
+/// What an open server request is.
+fn identity_of(state: &'static State, reference: Ref) -> Option<Identity> {
+    let from = record(state, reference).filter(|record| record.pin_open(reference))?;
+    // SAFETY: pinned, and open, so the context is set.
+    let identity = unsafe { from.identity() };
+    if let Some(index) = reference.index() {
+        crate::export::unpin(state, index, from);
+    }
+    Some(identity)
+}
+
 struct Parent<'a> {
     identity: Identity,
     tracestate: &'a [u8],
@@ -89,17 +140,11 @@ fn inherit(state: &'static State, parent: Ref, f: impl FnOnce(Option<Parent<'_>>
 
 /// Whether `reference` is an open server request whose remote parent is the carried context.
 fn inbound_is(state: &'static State, reference: Ref, carried: &context::SpanContext) -> bool {
-    let Some(from) = record(state, reference).filter(|record| record.pin_open(reference)) else {
-        return false;
-    };
-    // SAFETY: pinned, and open, so the context is set.
-    let identity = unsafe { from.identity() };
-    if let Some(index) = reference.index() {
-        crate::export::unpin(state, index, from);
-    }
-    identity.parent_remote
-        && identity.parent == carried.span_id
-        && identity.span.trace_id == carried.trace_id
+    identity_of(state, reference).is_some_and(|identity| {
+        identity.parent_remote
+            && identity.parent == carried.span_id
+            && identity.span.trace_id == carried.trace_id
+    })
 }
 
 /// What is to be spliced into the head that `scan` found, for the exchange that it began. `None`: nothing.
@@ -125,6 +170,16 @@ pub(crate) unsafe fn edit(
             context::format_traceparent(&mut value, &identity.span);
             buffer.get_mut(..value.len())?.copy_from_slice(&value);
             (offset, value.len(), value.len())
+        }
+        // As many bytes more as tracestate and baggage take: the value is replaced by one with further lines behind it.
+        (Carried::HandedOut, Some((offset, _))) => {
+            const NAME: usize = "traceparent: ".len();
+            const END: usize = "\r\n".len();
+            // SAFETY: by the caller's promise.
+            let (tracestate, baggage) = unsafe { (record.tracestate(), record.baggage()) };
+            let len = settings.write_headers(buffer, &identity.span, tracestate, baggage, scan);
+            buffer.copy_within(NAME..len.checked_sub(END)?, 0);
+            (offset, context::TRACEPARENT_LEN, len - END - NAME)
         }
         (Carried::No, None) if !scan.has_traceparent => {
             // SAFETY: by the caller's promise.

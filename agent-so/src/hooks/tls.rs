@@ -27,10 +27,13 @@ macro_rules! hook {
     }};
 }
 
+pub(crate) use hook;
+
 pub(crate) mod gnutls;
 pub(crate) mod openssl;
 
 use crate::conn::session::Id;
+use crate::context::bridge::java;
 use crate::patch::{Family, Helper, Name, Originals};
 use crate::settings;
 use agent_engine::config::instrumentation::Instrumentation;
@@ -54,6 +57,7 @@ pub(crate) fn wanted() -> &'static [&'static Family] {
     let all = [
         (Instrumentation::OpenSsl, &openssl::FAMILY),
         (Instrumentation::GnuTls, &gnutls::FAMILY),
+        (Instrumentation::Java, &java::FAMILY),
     ];
     let wanted = all.iter().filter(|(which, _)| on.is_enabled(*which));
     wanted.map(|(_, family)| *family).collect::<Vec<_>>().leak()

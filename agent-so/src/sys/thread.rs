@@ -12,6 +12,8 @@ pub(crate) const AGENT: u32 = 1;
 pub(crate) const VFORK: u32 = 2;
 /// This thread has a descriptor table of its own.
 pub(crate) const SEPARATE: u32 = 8;
+/// Virtual threads of a Java machine run on this thread.
+pub(crate) const CARRIER: u32 = 16;
 /// This thread has read a server request.
 pub(crate) const SERVES: u32 = 4;
 
@@ -22,7 +24,7 @@ pub(crate) struct Thread {
     guard: Cell<usize>,
     /// The server exchange whose bytes this thread read last (`records::Ref`, 0 for none).
     pub(crate) last_read: Cell<u64>,
-    /// [`AGENT`], [`VFORK`], [`SERVES`], [`SEPARATE`].
+    /// [`AGENT`], [`VFORK`], [`SERVES`], [`SEPARATE`], [`CARRIER`].
     pub(crate) flags: Cell<u32>,
     _reserved: Cell<u32>,
     /// Signals that the thread blocked when it began to serve.

@@ -17,6 +17,8 @@ pub enum Instrumentation {
     OpenSsl,
     /// What passes through GnuTLS.
     GnuTls,
+    /// Tasks of Java programs.
+    Java,
 }
 
 /// A row per [`Instrumentation`], in their order: its own name and the aliases.
@@ -27,7 +29,7 @@ struct Row {
     aliases: &'static [&'static str],
 }
 
-const ROWS: [Row; 4] = [
+const ROWS: [Row; 5] = [
     Row {
         name: "HTTP_SERVER",
         carrier: false,
@@ -133,6 +135,11 @@ const ROWS: [Row; 4] = [
         name: "GNUTLS",
         carrier: true,
         aliases: &["TLS"],
+    },
+    Row {
+        name: "JAVA",
+        carrier: true,
+        aliases: &["EXECUTORS"],
     },
 ];
 

@@ -1,0 +1,306 @@
+//! The Java bridge: contexts that follow tasks through executors, futures, timers and virtual threads.
+//!
+//! The function that creates a virtual machine is replaced (`patch`), so nothing is put into the environment or the
+//! command line, and nothing is printed. When the machine stands, before its program's first class, a few classes of the
+//! JDK are changed (`rules`) to call the helper classes in `assets/java`, which keep the contexts of tasks that wait. A thread
+//! that reads a request works for it from then on; a task, for what its submitter worked for; and a selector's thread for
+//! nobody at each descriptor that is ready. What runs on a virtual thread is asked for when it is needed, as virtual threads
+//! change native ones.
+//!
+//! Requests of `java.net.http` are written by whichever thread can, so they carry the span id of the server request, in a
+//! `traceparent` of the machine's own headers, to where they are written (`context::client` puts in their own).
+//!
+//! Cost: two calls into native code a task, and for tasks handed in while a request is served two looks into a hash table.
+
+mod jvmti;
+mod natives;
+mod rules;
+
+use super::Bridge;
+use crate::export::record::Ref;
+use crate::hooks::contain;
+use crate::hooks::tls::hook;
+use crate::patch::{COPIES, Family, Hook, Name, Originals};
+use crate::sys::log;
+use crate::sys::thread::{self, CARRIER};
+use agent_engine::classfile;
+use agent_engine::config::LogLevel;
+use jni_sys::{
+    JNI_OK, JNI_VERSION_1_6, JNIEnv, JavaVM, jclass, jint, jlong, jmethodID, jobject, jvalue,
+};
+use jvmti::{Environment, Jvmti, Refused};
+use std::ffi::{CStr, c_char, c_uchar, c_void};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+
+/// What the patcher looks for. A library made by GraalVM's native-image is found too, and has no tool interface.
+pub(crate) static FAMILY: Family = Family {
+    name: "Java",
+    marks: &[Name::Exact("JNI_CreateJavaVM")],
+    hooks: &[hook!("JNI_CreateJavaVM", create, CREATE)],
+    helpers: &[],
+    begun: |_| {},
+    gone: |_| {},
+};
+
+static CREATE: Originals = [const { AtomicPtr::new(std::ptr::null_mut()) }; COPIES];
+
+/// The helper classes, in the order in which they can be defined.
+const HELPERS: [(&CStr, &[u8]); 3] = [
+    (
+        c"java/util/concurrent/OtelRun",
+        include_bytes!("assets/java/classes/OtelRun.class"),
+    ),
+    (
+        c"java/util/concurrent/OtelRunTasks$Waiting",
+        include_bytes!("assets/java/classes/OtelRunTasks$Waiting.class"),
+    ),
+    (
+        c"java/util/concurrent/OtelRunTasks",
+        include_bytes!("assets/java/classes/OtelRunTasks.class"),
+    ),
+];
+
+/// The virtual machine; there is one in a process, ever.
+static MACHINE: AtomicPtr<JavaVM> = AtomicPtr::new(std::ptr::null_mut());
+/// A global reference to the helper class, and methods of it.
+static HELPER: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
+static READ: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
+static ASKED: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
+/// A class has not the methods without which the bridge would tell wrong things.
+static UNFIT: AtomicBool = AtomicBool::new(false);
+
+static BRIDGE: Bridge = Bridge { request_read, ask };
+
+unsafe extern "C" fn create<const COPY: usize>(
+    machine: *mut *mut JavaVM,
+    environment: *mut *mut c_void,
+    arguments: *mut c_void,
+) -> jint {
+    type Create =
+        unsafe extern "C" fn(*mut *mut JavaVM, *mut *mut c_void, *mut c_void) -> jint;
+    let real = CREATE[COPY].load(Ordering::Acquire);
+    // SAFETY: published before the replacement can be called, and of this type.
+    let real = unsafe { std::mem::transmute::<*mut c_void, Create>(real) };
+    // SAFETY: the program's own call.
+    let result = unsafe { real(machine, environment, arguments) };
+    if result == JNI_OK {
+        contain(|| {
+            // SAFETY: the call has just set both, and attached the calling thread.
+            let begun = unsafe { begin(*machine, (*environment).cast()) };
+            if let Err((what, error)) = begun {
+                log::line(
+                    LogLevel::Info,
+                    format_args!("Java's tasks are not followed: {what}: error {error}"),
+                );
+            }
+        });
+    }
+    result
+}
+
+/// Sets the bridge up in a machine that was just created. What fails leaves it as it was.
+///
+/// # Safety
+/// The calling thread is attached to the machine, and `env` is its environment.
+unsafe fn begin(machine: *mut JavaVM, env: *mut JNIEnv) -> Result<(), Refused> {
+    // SAFETY: by the caller's promise.
+    let jvmti = unsafe { Jvmti::of(machine) }?;
+    // SAFETY: by the caller's promise.
+    let done = unsafe { define(env) }
+        .and_then(|()| jvmti.prepare(class_file))
+        .and_then(|()| jvmti.listen(true))
+        .and_then(|()| {
+            let loaded = jvmti.loaded(|name| rules::of(name).is_some())?;
+            let done = jvmti.retransform(&loaded);
+            for class in loaded {
+                // SAFETY: a local reference of this thread's.
+                unsafe { delete(env, class) };
+            }
+            done
+        })
+        .and_then(|()| match UNFIT.load(Ordering::Acquire) {
+            true => Err(("this version of Java is not known", 0)),
+            false => Ok(()),
+        });
+    if done.is_err() {
+        // SAFETY: by the caller's promise; an exception that is pending is ours.
+        unsafe { clear(env) };
+        UNFIT.store(true, Ordering::Release);
+        if let Ok(loaded) = jvmti.loaded(|name| rules::of(name).is_some()) {
+            // The files pass unchanged now.
+            let _ = jvmti.retransform(&loaded);
+        }
+        jvmti.dispose();
+        return done;
+    }
+    MACHINE.store(machine, Ordering::Release);
+    super::install(&BRIDGE);
+    Ok(())
+}
+
+/// Defines the helper classes and binds their native methods.
+unsafe fn define(env: *mut JNIEnv) -> Result<(), Refused> {
+    const FAILED: Refused = ("the helper classes", 0);
+    let mut helper: jclass = std::ptr::null_mut();
+    // SAFETY: the environment's functions, called as specified: names are strings, class files of the length that is told, and
+    // after each call that can throw the exception is looked for by its result.
+    unsafe {
+        let functions = &**env;
+        let define = functions.DefineClass.ok_or(FAILED)?;
+        for (name, file) in HELPERS {
+            let class = define(
+                env,
+                name.as_ptr(),
+                std::ptr::null_mut(),
+                file.as_ptr().cast(),
+                file.len() as jint,
+            );
+            if class.is_null() {
+                return Err(FAILED);
+            }
+            if helper.is_null() {
+                helper = class;
+            } else {
+                delete(env, class);
+            }
+        }
+        natives::bind(env, helper).ok_or(FAILED)?;
+        let method = functions.GetStaticMethodID.ok_or(FAILED)?;
+        // This also runs its initializer.
+        let read = method(env, helper, c"read".as_ptr(), c"(J)Z".as_ptr());
+        let asked = method(env, helper, c"asked".as_ptr(), c"()J".as_ptr());
+        let global = functions.NewGlobalRef.ok_or(FAILED)?(env, helper);
+        delete(env, helper);
+        if read.is_null() || asked.is_null() || global.is_null() {
+            return Err(FAILED);
+        }
+        READ.store(read.cast(), Ordering::Release);
+        ASKED.store(asked.cast(), Ordering::Release);
+        HELPER.store(global.cast(), Ordering::Release);
+    }
+    Ok(())
+}
+
+unsafe fn delete(env: *mut JNIEnv, reference: jobject) {
+    // SAFETY: the caller's environment and a reference of its own.
+    unsafe {
+        if let Some(delete) = (**env).DeleteLocalRef {
+            delete(env, reference);
+        }
+    }
+}
+
+/// Takes an exception of ours back.
+unsafe fn clear(env: *mut JNIEnv) {
+    // SAFETY: the caller's environment.
+    unsafe {
+        if let Some(clear) = (**env).ExceptionClear {
+            clear(env);
+        }
+    }
+}
+
+/// A class file is about to be used.
+unsafe extern "C" fn class_file(
+    environment: *mut Environment,
+    _: *mut JNIEnv,
+    _: jclass,
+    _: jobject,
+    name: *const c_char,
+    _: jobject,
+    len: jint,
+    file: *const c_uchar,
+    new_len: *mut jint,
+    new_file: *mut *mut c_uchar,
+) {
+    if name.is_null() || UNFIT.load(Ordering::Acquire) {
+        return;
+    }
+    contain(|| {
+        // SAFETY: a string, as specified.
+        let class = rules::of(unsafe { CStr::from_ptr(name) }.to_bytes())?;
+        // SAFETY: a file of this length, as specified.
+        let file = unsafe { std::slice::from_raw_parts(file, len as usize) };
+        let changed = classfile::change(file, rules::HELPER, class.rules);
+        if class.required && !changed.as_ref().is_some_and(|(_, found)| !found.contains(&0)) {
+            UNFIT.store(true, Ordering::Release);
+            log::line(
+                LogLevel::Info,
+                format_args!("{}: not as it is known", class.name),
+            );
+            return None;
+        }
+        let (bytes, found) = changed?;
+        let room = Jvmti::from(environment).allocate(&bytes)?;
+        // SAFETY: the places for the result, as specified.
+        unsafe {
+            *new_len = bytes.len() as jint;
+            *new_file = room;
+        }
+        log::line(
+            LogLevel::Debug,
+            format_args!("{}: {found:?} changes", class.name),
+        );
+        Some(())
+    });
+}
+
+/// The calling thread's environment, the helper class and one of its methods, if Java can be called: the thread is attached, and no exception
+/// is on its way.
+fn callable(method: &AtomicPtr<c_void>) -> Option<(*mut JNIEnv, jclass, jmethodID)> {
+    let machine = MACHINE.load(Ordering::Acquire);
+    if machine.is_null() {
+        return None;
+    }
+    let mut env = std::ptr::null_mut();
+    // SAFETY: the machine was created and is never destroyed for good; the result goes to a local.
+    unsafe {
+        let got = (**machine).GetEnv?(machine, &raw mut env, JNI_VERSION_1_6);
+        let env: *mut JNIEnv = env.cast();
+        if got != JNI_OK || (**env).ExceptionCheck?(env) != 0 {
+            return None;
+        }
+        Some((
+            env,
+            HELPER.load(Ordering::Acquire).cast(),
+            method.load(Ordering::Acquire).cast(),
+        ))
+    }
+}
+
+/// A thread that virtual threads run on is in native code, which a virtual thread has called: it can call Java.
+fn request_read(reference: Ref) {
+    if thread::current().has(CARRIER)
+        && let Some((env, class, read)) = callable(&READ)
+    {
+        let argument = jvalue {
+            j: reference.0 as jlong,
+        };
+        // SAFETY: the helper's method, which takes a long, gives a boolean and throws nothing.
+        let virtual_thread = unsafe {
+            (**env)
+                .CallStaticBooleanMethodA
+                .is_some_and(|call| call(env, class, read, &raw const argument) != 0)
+        };
+        if virtual_thread {
+            return;
+        }
+    }
+    super::set(reference);
+}
+
+fn ask() {
+    if thread::current().has(CARRIER)
+        && let Some((env, class, asked)) = callable(&ASKED)
+    {
+        // SAFETY: the helper's method, which takes nothing, gives a long and throws nothing.
+        let context = unsafe {
+            (**env)
+                .CallStaticLongMethodA
+                .map_or(0, |call| call(env, class, asked, std::ptr::null()))
+        };
+        if context != 0 {
+            super::set(Ref(context as u64));
+        }
+    }
+}
