@@ -45,7 +45,11 @@ pub(crate) static FAMILY: Family = Family {
 static CREATE: Originals = [const { AtomicPtr::new(std::ptr::null_mut()) }; COPIES];
 
 /// The helper classes, in the order in which they can be defined.
-const HELPERS: [(&CStr, &[u8]); 3] = [
+const HELPERS: [(&CStr, &[u8]); 4] = [
+    (
+        c"otelrun/Agent",
+        include_bytes!("assets/java/classes/Agent.class"),
+    ),
     (
         c"java/util/concurrent/OtelRun",
         include_bytes!("assets/java/classes/OtelRun.class"),
@@ -106,10 +110,13 @@ unsafe fn begin(machine: *mut JavaVM, env: *mut JNIEnv) -> Result<(), Refused> {
     // SAFETY: by the caller's promise.
     let jvmti = unsafe { Jvmti::of(machine) }?;
     // SAFETY: by the caller's promise.
-    let done = unsafe { define(env) }
-        .and_then(|()| jvmti.prepare(class_file))
+    let done = jvmti
+        .prepare(class_file)
+        .and_then(|()| unsafe { define(env, jvmti) })
         .and_then(|()| jvmti.listen(true))
         .and_then(|()| {
+            // SAFETY: by the caller's promise.
+            unsafe { expect_references(env) };
             let loaded = jvmti.loaded(|name| rules::of(name).is_some())?;
             let done = jvmti.retransform(&loaded);
             for class in loaded {
@@ -139,16 +146,19 @@ unsafe fn begin(machine: *mut JavaVM, env: *mut JNIEnv) -> Result<(), Refused> {
 }
 
 /// Defines the helper classes and binds their native methods.
-unsafe fn define(env: *mut JNIEnv) -> Result<(), Refused> {
+///
+/// # Safety
+/// As for [`begin`].
+unsafe fn define(env: *mut JNIEnv, jvmti: Jvmti) -> Result<(), Refused> {
     const FAILED: Refused = ("the helper classes", 0);
-    let mut helper: jclass = std::ptr::null_mut();
+    let mut classes: [jclass; HELPERS.len()] = [std::ptr::null_mut(); HELPERS.len()];
     // SAFETY: the environment's functions, called as specified: names are strings, class files of the length that is told, and
     // after each call that can throw the exception is looked for by its result.
     unsafe {
         let functions = &**env;
         let define = functions.DefineClass.ok_or(FAILED)?;
-        for (name, file) in HELPERS {
-            let class = define(
+        for ((name, file), class) in HELPERS.iter().zip(&mut classes) {
+            *class = define(
                 env,
                 name.as_ptr(),
                 std::ptr::null_mut(),
@@ -158,27 +168,63 @@ unsafe fn define(env: *mut JNIEnv) -> Result<(), Refused> {
             if class.is_null() {
                 return Err(FAILED);
             }
-            if helper.is_null() {
-                helper = class;
-            } else {
-                delete(env, class);
-            }
         }
-        natives::bind(env, helper).ok_or(FAILED)?;
+        let [agent, helper, ..] = classes;
+        natives::bind(env, agent).ok_or(FAILED)?;
+        if let Some((ours, of_jdk)) = modules(env, agent, helper) {
+            jvmti.add_reads(of_jdk, ours)?;
+        }
         let method = functions.GetStaticMethodID.ok_or(FAILED)?;
         // This also runs its initializer.
         let read = method(env, helper, c"read".as_ptr(), c"(J)Z".as_ptr());
         let asked = method(env, helper, c"asked".as_ptr(), c"()J".as_ptr());
         let global = functions.NewGlobalRef.ok_or(FAILED)?(env, helper);
-        delete(env, helper);
         if read.is_null() || asked.is_null() || global.is_null() {
             return Err(FAILED);
         }
         READ.store(read.cast(), Ordering::Release);
         ASKED.store(asked.cast(), Ordering::Release);
         HELPER.store(global.cast(), Ordering::Release);
+        for class in classes {
+            delete(env, class);
+        }
     }
     Ok(())
+}
+
+/// The modules of two classes, where there are modules (Java 9).
+///
+/// # Safety
+/// `env` is the calling thread's.
+unsafe fn modules(env: *mut JNIEnv, one: jclass, other: jclass) -> Option<(jobject, jobject)> {
+    // SAFETY: the environment's functions, as specified: where there is no such method the exception is taken back.
+    unsafe {
+        let functions = &**env;
+        let class = functions.GetObjectClass?(env, one);
+        let get = functions.GetMethodID?(env, class, c"getModule".as_ptr(), c"()Ljava/lang/Module;".as_ptr());
+        if get.is_null() {
+            clear(env);
+            return None;
+        }
+        let check = functions.ExceptionCheck?;
+        let call = functions.CallObjectMethodA?;
+        let module = |of| {
+            let module = call(env, of, get, std::ptr::null());
+            (check(env) == 0).then_some(module)
+        };
+        Some((module(one)?, module(other)?))
+    }
+}
+
+/// Says that all loaded classes will be referred to: `-Xcheck:jni` complains of more references than were announced.
+unsafe fn expect_references(env: *mut JNIEnv) {
+    const MANY: jint = 60_000;
+    // SAFETY: the caller's environment.
+    unsafe {
+        if let Some(ensure) = (**env).EnsureLocalCapacity {
+            ensure(env, MANY);
+        }
+    }
 }
 
 unsafe fn delete(env: *mut JNIEnv, reference: jobject) {

@@ -11,6 +11,7 @@ const ALLOCATE: usize = 46;
 const DEALLOCATE: usize = 47;
 const GET_CLASS_SIGNATURE: usize = 48;
 const GET_LOADED_CLASSES: usize = 78;
+const ADD_MODULE_READS: usize = 94;
 const SET_EVENT_CALLBACKS: usize = 122;
 const DISPOSE_ENVIRONMENT: usize = 127;
 const ADD_CAPABILITIES: usize = 142;
@@ -188,6 +189,13 @@ impl Jvmti {
             .is_some_and(wanted);
         self.deallocate(signature.cast());
         is
+    }
+
+    /// Lets the classes of one module use those of another. For Java 9 and later.
+    pub(super) fn add_reads(self, of: jobject, other: jobject) -> Result<(), Refused> {
+        let add = function!(self, ADD_MODULE_READS, fn(jobject, jobject));
+        // SAFETY: references to modules.
+        done("a module", unsafe { add(self.0, of, other) })
     }
 
     /// Has the files of loaded classes pass through the callback again.

@@ -1,5 +1,7 @@
 package java.util.concurrent;
 
+import otelrun.Agent;
+
 /**
  * What the JDK's own classes call once otel-run's Java bridge has changed them. A context is a number that only the agent
  * understands; {@link #NOBODY} says that there is none. It is kept in the agent's word of the native thread, and for a
@@ -17,21 +19,6 @@ public final class OtelRun {
     private static final ThreadLocal<Long> OF_VIRTUAL = new ThreadLocal<>();
 
     private OtelRun() {}
-
-    /** The native thread's context, if it still is one. */
-    static native long word();
-
-    /** The native thread works for this from here on. Returns what it was. */
-    static native long swap(long context);
-
-    /** The next thing that is ready on a selector's thread has nothing to do with the one before. */
-    public static native void turn();
-
-    /** The native thread is one that virtual threads run on. */
-    public static native void carrier();
-
-    /** A request of java.net.http is about to be made. */
-    static native void decorate(Object request, long context);
 
     private static Class<?> virtual() {
         try {
@@ -51,12 +38,12 @@ public final class OtelRun {
     }
 
     static long current() {
-        return isVirtual() ? ofVirtual() : word();
+        return isVirtual() ? ofVirtual() : Agent.word();
     }
 
     private static long enter(long context) {
         if (!isVirtual()) {
-            return swap(context);
+            return Agent.swap(context);
         }
         long before = ofVirtual();
         OF_VIRTUAL.set(context);
@@ -96,6 +83,16 @@ public final class OtelRun {
         }
     }
 
+    /** Something is ready on a selector's thread. */
+    public static void turn() {
+        Agent.turn();
+    }
+
+    /** A virtual thread is about to run on this native one. */
+    public static void carrier() {
+        Agent.carrier();
+    }
+
     public static void run(Runnable task) {
         long before = enter(OtelRunTasks.take(task));
         try {
@@ -126,7 +123,7 @@ public final class OtelRun {
     public static void request(Object request) {
         long context = current();
         if (context != NOBODY) {
-            decorate(request, context);
+            Agent.decorate(request, context);
         }
     }
 }
