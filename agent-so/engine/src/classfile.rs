@@ -27,13 +27,12 @@ pub struct Call {
 /// A change to a method. The methods of the helper class are static.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// At entry: `Helper.name(parameter)`, which takes an object and gives nothing. The parameter is the first whose type
-    /// begins with these characters.
+    /// At entry: `Helper.name(argument)`, which takes an object and gives nothing.
     Tell {
         /// The helper's method.
         name: &'static str,
-        /// How the descriptor of the parameter's type begins.
-        parameter: &'static str,
+        /// What it is told.
+        argument: Argument,
     },
     /// At entry: `Helper.name()`.
     Notify {
@@ -56,6 +55,15 @@ pub enum Change {
         /// Its descriptor.
         descriptor: &'static str,
     },
+}
+
+/// An argument of a method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Argument {
+    /// The object that it is called on. (Not of constructors: there is none yet.)
+    This,
+    /// The first one whose type begins with these characters.
+    Of(&'static str),
 }
 
 /// Which methods of a class are changed, and how.

@@ -5,7 +5,7 @@
 //! that nothing is to be learned there: no request is seen twice.
 
 use super::hello::Hello;
-use super::slot::{At, Conn, DEAD, Inner};
+use super::slot::{At, Conn, DEAD, Inner, Meta};
 use super::{Carrier, classify, connect};
 use crate::export;
 use crate::hooks::contain;
@@ -298,6 +298,32 @@ pub(crate) fn forget_copy(library: Library, copy: usize) {
     }
 }
 
+/// The handshake of a session is through, whose library can tell the client's random only now: which connection it is. A client's
+/// random went `dir` out, a server's in.
+pub(crate) fn introduce(id: Id, random: &[u8; 32], dir: Direction) {
+    let errno = errno::get();
+    contain(|| {
+        let state = process::state()?;
+        let inside = thread::current().enter()?;
+        let at = find_or_begin(state, id)?;
+        if let Some(hello) = state.hellos.find(random, dir) {
+            at.lock()?.meta.belongs_to(&hello);
+        }
+        drop(inside);
+        Some(())
+    });
+    errno::set(errno);
+}
+
+impl Meta {
+    fn belongs_to(&mut self, hello: &Hello) {
+        self.peer = hello.peer;
+        self.connect_parent = hello.connect_parent;
+        self.connect_start_ns = hello.connect_start_ns;
+        self.peer_known = hello.peer != Endpoint::Unknown;
+    }
+}
+
 /// Looks for the socket of a session, until it is known: the connection that began with the client's random that the
 /// library tells, or else the descriptor that the library reads from.
 pub(crate) fn bind(at: &At, inner: &mut Inner) {
@@ -310,13 +336,11 @@ pub(crate) fn bind(at: &At, inner: &mut Inner) {
         return;
     }
     if let Some((hello, _)) = hello(at.state, id) {
-        meta.peer = hello.peer;
-        meta.connect_parent = hello.connect_parent;
-        meta.connect_start_ns = hello.connect_start_ns;
+        meta.belongs_to(&hello);
     } else if let Some(fd) = id.library.descriptor(id) {
         meta.peer = classify::peer_of(fd);
+        meta.peer_known = meta.peer != Endpoint::Unknown;
     }
-    meta.peer_known = meta.peer != Endpoint::Unknown;
 }
 
 /// The connection that began with the session's random. Where the library does not tell which end it is, only one end of

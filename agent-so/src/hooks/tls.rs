@@ -49,6 +49,8 @@ pub(crate) enum Library {
     OpenSsl = 1,
     /// GnuTLS.
     GnuTls = 2,
+    /// Java's own. What it is asked for here it tells when a handshake is through (`context::bridge::java`).
+    Jsse = 3,
 }
 
 /// What the patcher is to look for, by the settings. Called once, in the constructor.
@@ -58,9 +60,12 @@ pub(crate) fn wanted() -> &'static [&'static Family] {
         (Instrumentation::OpenSsl, &openssl::FAMILY),
         (Instrumentation::GnuTls, &gnutls::FAMILY),
         (Instrumentation::Java, &java::FAMILY),
+        (Instrumentation::Jsse, &java::FAMILY),
     ];
     let wanted = all.iter().filter(|(which, _)| on.is_enabled(*which));
-    wanted.map(|(_, family)| *family).collect::<Vec<_>>().leak()
+    let mut families: Vec<_> = wanted.map(|(_, family)| *family).collect();
+    families.dedup_by(|one, other| std::ptr::eq(*one, *other));
+    families.leak()
 }
 
 impl Library {
@@ -69,6 +74,7 @@ impl Library {
         match self {
             Library::OpenSsl => openssl::client_random(id),
             Library::GnuTls => gnutls::client_random(id),
+            Library::Jsse => None,
         }
     }
 
@@ -76,7 +82,7 @@ impl Library {
     pub(crate) fn is_server(self, id: Id) -> Option<bool> {
         match self {
             Library::OpenSsl => openssl::is_server(id),
-            Library::GnuTls => None,
+            Library::GnuTls | Library::Jsse => None,
         }
     }
 
@@ -85,6 +91,7 @@ impl Library {
         match self {
             Library::OpenSsl => openssl::descriptor(id),
             Library::GnuTls => gnutls::descriptor(id),
+            Library::Jsse => None,
         }
     }
 
@@ -94,6 +101,8 @@ impl Library {
             Library::OpenSsl => openssl::server_name(id, f),
             // It tells only servers.
             Library::GnuTls => {}
+            // Its users name the host.
+            Library::Jsse => {}
         }
     }
 }

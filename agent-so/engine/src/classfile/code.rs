@@ -3,7 +3,7 @@
 use super::instructions;
 use super::pool::{Added, Pool};
 use super::reader::{Reader, put_u16, put_u32};
-use super::{Call, Change};
+use super::{Argument, Call, Change};
 
 /// What a method takes and gives.
 pub(super) struct Signature<'a> {
@@ -12,6 +12,7 @@ pub(super) struct Signature<'a> {
     parameters: Vec<(&'a str, u8)>,
     /// Descriptor of what it returns.
     returns: &'a str,
+    has_this: bool,
     /// Stack or local slots of all parameters, `this` included.
     slots: u8,
 }
@@ -37,6 +38,7 @@ impl<'a> Signature<'a> {
             descriptor,
             parameters,
             returns,
+            has_this,
             slots,
         })
     }
@@ -86,12 +88,18 @@ pub(super) fn apply(
     let mut front = Vec::new();
     let mut branches = false;
     match *change {
-        Change::Tell { name, parameter } => {
-            let found = signature.parameters.iter().find(|(of, _)| of.starts_with(parameter));
-            let Some((_, local)) = found else {
+        Change::Tell { name, argument } => {
+            let local = match argument {
+                Argument::This => signature.has_this.then_some(0),
+                Argument::Of(start) => {
+                    let mut all = signature.parameters.iter();
+                    all.find(|(of, _)| of.starts_with(start)).map(|(_, local)| *local)
+                }
+            };
+            let Some(local) = local else {
                 return Some(None);
             };
-            front.extend([ALOAD, *local]);
+            front.extend([ALOAD, local]);
             invoke(&mut front, added.helper(name, "(Ljava/lang/Object;)V")?);
         }
         Change::Notify { name } => invoke(&mut front, added.helper(name, "()V")?),

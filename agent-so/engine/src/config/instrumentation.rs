@@ -19,6 +19,8 @@ pub enum Instrumentation {
     GnuTls,
     /// Tasks of Java programs.
     Java,
+    /// What passes through Java's own TLS.
+    Jsse,
 }
 
 /// A row per [`Instrumentation`], in their order: its own name and the aliases.
@@ -29,7 +31,7 @@ struct Row {
     aliases: &'static [&'static str],
 }
 
-const ROWS: [Row; 5] = [
+const ROWS: [Row; 6] = [
     Row {
         name: "HTTP_SERVER",
         carrier: false,
@@ -140,6 +142,11 @@ const ROWS: [Row; 5] = [
         name: "JAVA",
         carrier: true,
         aliases: &["EXECUTORS"],
+    },
+    Row {
+        name: "JSSE",
+        carrier: true,
+        aliases: &["TLS"],
     },
 ];
 

@@ -15,16 +15,19 @@
 mod jvmti;
 mod natives;
 mod rules;
+mod tls;
 
 use super::Bridge;
 use crate::export::record::Ref;
 use crate::hooks::contain;
 use crate::hooks::tls::hook;
 use crate::patch::{COPIES, Family, Hook, Name, Originals};
+use crate::settings;
 use crate::sys::log;
 use crate::sys::thread::{self, CARRIER};
 use agent_engine::classfile;
 use agent_engine::config::LogLevel;
+use agent_engine::config::instrumentation::Instrumentation;
 use jni_sys::{
     JNI_OK, JNI_VERSION_1_6, JNIEnv, JavaVM, jclass, jint, jlong, jmethodID, jobject, jvalue,
 };
@@ -44,24 +47,26 @@ pub(crate) static FAMILY: Family = Family {
 
 static CREATE: Originals = [const { AtomicPtr::new(std::ptr::null_mut()) }; COPIES];
 
+macro_rules! helpers {
+    ($($package:literal $name:literal,)*) => {
+        [$((
+            concat!($package, $name, "\0"),
+            include_bytes!(concat!("assets/java/classes/", $name, ".class")).as_slice(),
+        ),)*]
+    };
+}
+
 /// The helper classes, in the order in which they can be defined.
-const HELPERS: [(&CStr, &[u8]); 4] = [
-    (
-        c"otelrun/Agent",
-        include_bytes!("assets/java/classes/Agent.class"),
-    ),
-    (
-        c"java/util/concurrent/OtelRun",
-        include_bytes!("assets/java/classes/OtelRun.class"),
-    ),
-    (
-        c"java/util/concurrent/OtelRunTasks$Waiting",
-        include_bytes!("assets/java/classes/OtelRunTasks$Waiting.class"),
-    ),
-    (
-        c"java/util/concurrent/OtelRunTasks",
-        include_bytes!("assets/java/classes/OtelRunTasks.class"),
-    ),
+const HELPERS: [(&str, &[u8]); 9] = helpers![
+    "otelrun/" "Agent",
+    "java/util/concurrent/" "OtelRun",
+    "java/util/concurrent/" "OtelRunTls",
+    "java/util/concurrent/" "OtelRunTable$Entry",
+    "java/util/concurrent/" "OtelRunTable",
+    "java/util/concurrent/" "OtelRunTasks",
+    "java/util/concurrent/" "OtelRunTls$1",
+    "java/util/concurrent/" "OtelRunTls$Owner",
+    "java/util/concurrent/" "OtelRunTls$Wrap",
 ];
 
 /// The virtual machine; there is one in a process, ever.
@@ -117,7 +122,7 @@ unsafe fn begin(machine: *mut JavaVM, env: *mut JNIEnv) -> Result<(), Refused> {
         .and_then(|()| {
             // SAFETY: by the caller's promise.
             unsafe { expect_references(env) };
-            let loaded = jvmti.loaded(|name| rules::of(name).is_some())?;
+            let loaded = jvmti.loaded(|name| wanted(name).is_some())?;
             let done = jvmti.retransform(&loaded);
             for class in loaded {
                 // SAFETY: a local reference of this thread's.
@@ -133,7 +138,7 @@ unsafe fn begin(machine: *mut JavaVM, env: *mut JNIEnv) -> Result<(), Refused> {
         // SAFETY: by the caller's promise; an exception that is pending is ours.
         unsafe { clear(env) };
         UNFIT.store(true, Ordering::Release);
-        if let Ok(loaded) = jvmti.loaded(|name| rules::of(name).is_some()) {
+        if let Ok(loaded) = jvmti.loaded(|name| wanted(name).is_some()) {
             // The files pass unchanged now.
             let _ = jvmti.retransform(&loaded);
         }
@@ -141,7 +146,13 @@ unsafe fn begin(machine: *mut JavaVM, env: *mut JNIEnv) -> Result<(), Refused> {
         return done;
     }
     MACHINE.store(machine, Ordering::Release);
-    super::install(&BRIDGE);
+    if settings::get()
+        .config
+        .instrumentations
+        .is_enabled(Instrumentation::Java)
+    {
+        super::install(&BRIDGE);
+    }
     Ok(())
 }
 
@@ -152,7 +163,7 @@ unsafe fn begin(machine: *mut JavaVM, env: *mut JNIEnv) -> Result<(), Refused> {
 unsafe fn define(env: *mut JNIEnv, jvmti: Jvmti) -> Result<(), Refused> {
     const FAILED: Refused = ("the helper classes", 0);
     let mut classes: [jclass; HELPERS.len()] = [std::ptr::null_mut(); HELPERS.len()];
-    // SAFETY: the environment's functions, called as specified: names are strings, class files of the length that is told, and
+    // SAFETY: the environment's functions, called as specified: names end with NUL, class files of the length that is told, and
     // after each call that can throw the exception is looked for by its result.
     unsafe {
         let functions = &**env;
@@ -160,7 +171,7 @@ unsafe fn define(env: *mut JNIEnv, jvmti: Jvmti) -> Result<(), Refused> {
         for ((name, file), class) in HELPERS.iter().zip(&mut classes) {
             *class = define(
                 env,
-                name.as_ptr(),
+                name.as_ptr().cast(),
                 std::ptr::null_mut(),
                 file.as_ptr().cast(),
                 file.len() as jint,
@@ -169,7 +180,7 @@ unsafe fn define(env: *mut JNIEnv, jvmti: Jvmti) -> Result<(), Refused> {
                 return Err(FAILED);
             }
         }
-        let [agent, helper, ..] = classes;
+        let [agent, helper, tls, ..] = classes;
         natives::bind(env, agent).ok_or(FAILED)?;
         if let Some((ours, of_jdk)) = modules(env, agent, helper) {
             jvmti.add_reads(of_jdk, ours)?;
@@ -179,9 +190,14 @@ unsafe fn define(env: *mut JNIEnv, jvmti: Jvmti) -> Result<(), Refused> {
         let read = method(env, helper, c"read".as_ptr(), c"(J)Z".as_ptr());
         let asked = method(env, helper, c"asked".as_ptr(), c"()J".as_ptr());
         let global = functions.NewGlobalRef.ok_or(FAILED)?(env, helper);
-        if read.is_null() || asked.is_null() || global.is_null() {
+        let signature = c"(Ljava/lang/Object;[B)I".as_ptr();
+        let send = method(env, tls, c"send".as_ptr(), signature);
+        let global_tls = functions.NewGlobalRef.ok_or(FAILED)?(env, tls);
+        if [read, asked, send].iter().any(|m| m.is_null()) || global.is_null() || global_tls.is_null() {
             return Err(FAILED);
         }
+        tls::SEND.store(send.cast(), Ordering::Release);
+        tls::CLASS.store(global_tls.cast(), Ordering::Release);
         READ.store(read.cast(), Ordering::Release);
         ASKED.store(asked.cast(), Ordering::Release);
         HELPER.store(global.cast(), Ordering::Release);
@@ -246,6 +262,12 @@ unsafe fn clear(env: *mut JNIEnv) {
     }
 }
 
+/// The rules for a class, if what they are for is on.
+fn wanted(name: &[u8]) -> Option<&'static rules::Class> {
+    let on = settings::get().config.instrumentations;
+    rules::of(name).filter(|class| on.is_enabled(class.instrumentation()))
+}
+
 /// A class file is about to be used.
 unsafe extern "C" fn class_file(
     environment: *mut Environment,
@@ -264,10 +286,10 @@ unsafe extern "C" fn class_file(
     }
     contain(|| {
         // SAFETY: a string, as specified.
-        let class = rules::of(unsafe { CStr::from_ptr(name) }.to_bytes())?;
+        let class = wanted(unsafe { CStr::from_ptr(name) }.to_bytes())?;
         // SAFETY: a file of this length, as specified.
         let file = unsafe { std::slice::from_raw_parts(file, len as usize) };
-        let changed = classfile::change(file, rules::HELPER, class.rules);
+        let changed = classfile::change(file, class.helper, class.rules);
         if class.required && !changed.as_ref().is_some_and(|(_, found)| !found.contains(&0)) {
             UNFIT.store(true, Ordering::Release);
             log::line(

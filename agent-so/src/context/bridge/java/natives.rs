@@ -1,7 +1,7 @@
 //! The native methods of the helper class.
 
 use super::super::{set, told};
-use super::{clear, delete};
+use super::{clear, delete, tls};
 use crate::context::client;
 use crate::export::record::Ref;
 use crate::hooks::contain;
@@ -29,6 +29,14 @@ pub(super) unsafe fn bind(env: *mut JNIEnv, class: jclass) -> Option<()> {
         method(c"turn", c"()V", turn as *const ()),
         method(c"carrier", c"()V", carrier as *const ()),
         method(c"decorate", c"(Ljava/lang/Object;J)V", decorate as *const ()),
+        method(c"follows", c"(J)Z", tls::follows as *const ()),
+        method(c"shaken", c"(J[BZ)V", tls::shaken as *const ()),
+        method(c"ended", c"(J)V", tls::ended as *const ()),
+        method(c"failed", c"(JZ)V", tls::failed as *const ()),
+        method(c"received", c"(J[BII)V", tls::received as *const ()),
+        method(c"sent", c"(J[BI)V", tls::sent as *const ()),
+        method(c"written", c"(J[BII)[B", tls::written as *const ()),
+        method(c"wrap", c"(J[BILjava/lang/Object;)I", tls::wrap as *const ()),
     ];
     // SAFETY: by the caller's promise; each function is what its signature says.
     let bound = unsafe { (**env).RegisterNatives?(env, class, methods.as_ptr(), methods.len() as i32) };

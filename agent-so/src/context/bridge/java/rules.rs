@@ -3,10 +3,12 @@
 //! A rule that finds nothing to change is for another version of the class: then what it would have carried has no context.
 //! The exception are those whose absence would give a wrong one: a JDK that has their class but not their method gets no bridge.
 
-use agent_engine::classfile::{Call, Change, Rule};
+use agent_engine::classfile::{Argument, Call, Change, Rule};
+use agent_engine::config::instrumentation::Instrumentation;
 
-/// Internal name of the class whose methods are called.
-pub(super) const HELPER: &str = "java/util/concurrent/OtelRun";
+/// Internal names of the classes whose methods are called.
+pub(super) const TASKS: &str = "java/util/concurrent/OtelRun";
+const TLS: &str = "java/util/concurrent/OtelRunTls";
 
 /// The rules for a class.
 pub(super) struct Class {
@@ -14,6 +16,18 @@ pub(super) struct Class {
     pub(super) rules: &'static [Rule],
     /// Each rule must find its method.
     pub(super) required: bool,
+    /// Whose methods are called.
+    pub(super) helper: &'static str,
+}
+
+impl Class {
+    /// What they are for.
+    pub(super) fn instrumentation(&self) -> Instrumentation {
+        match self.helper {
+            TLS => Instrumentation::Jsse,
+            _ => Instrumentation::Java,
+        }
+    }
 }
 
 const RUN: Call = Call {
@@ -31,7 +45,7 @@ const RUN_BY_US: Change = Change::Replace {
 const fn tell(parameter: &'static str) -> Change {
     Change::Tell {
         name: "submitted",
-        parameter,
+        argument: Argument::Of(parameter),
     }
 }
 
@@ -48,12 +62,45 @@ const fn class(name: &'static str, rules: &'static [Rule]) -> Class {
         name,
         rules,
         required: false,
+        helper: TASKS,
     }
+}
+
+const fn of_tls(name: &'static str, rules: &'static [Rule]) -> Class {
+    Class {
+        helper: TLS,
+        ..class(name, rules)
+    }
+}
+
+/// The method stands in for itself: see `OtelRunTls`.
+const fn delegate(method: &'static str, descriptor: &'static str) -> Rule {
+    Rule {
+        method,
+        descriptor,
+        change: Change::Delegate {
+            guard: "outer",
+            name: method,
+        },
+    }
+}
+
+const fn tell_this(method: &'static str, name: &'static str) -> Rule {
+    rule(
+        method,
+        Change::Tell {
+            name,
+            argument: Argument::This,
+        },
+    )
 }
 
 const TASK: &str = "Ljava/util/concurrent/ForkJoinTask";
 
-pub(super) static CLASSES: [Class; 16] = [
+const READ: Rule = delegate("read", "([BII)I");
+const WRITE: Rule = delegate("write", "([BII)V");
+
+pub(super) static CLASSES: [Class; 23] = [
     class(
         "java/util/concurrent/ThreadPoolExecutor",
         &[
@@ -87,18 +134,31 @@ pub(super) static CLASSES: [Class; 16] = [
     ),
     class(
         "java/util/concurrent/ForkJoinTask",
-        &[rule(
-            "doExec",
-            Change::Replace {
-                call: Call {
-                    class: "java/util/concurrent/ForkJoinTask",
+        &[
+            rule(
+                "doExec",
+                Change::Replace {
+                    call: Call {
+                        class: "java/util/concurrent/ForkJoinTask",
+                        name: "exec",
+                        descriptor: "()Z",
+                    },
                     name: "exec",
-                    descriptor: "()Z",
+                    descriptor: "(Ljava/util/concurrent/ForkJoinTask;)Z",
                 },
-                name: "exec",
-                descriptor: "(Ljava/util/concurrent/ForkJoinTask;)Z",
-            },
-        )],
+            ),
+            // These may run a task at once.
+            tell_this("invoke", "submitted"),
+            tell_this("quietlyInvoke", "submitted"),
+            rule("invokeAll", tell(TASK)),
+            rule(
+                "invokeAll",
+                Change::Tell {
+                    name: "submittedAll",
+                    argument: Argument::Of("[Ljava/util/concurrent/ForkJoinTask;"),
+                },
+            ),
+        ],
     ),
     class(
         "java/util/concurrent/CompletableFuture",
@@ -148,17 +208,19 @@ pub(super) static CLASSES: [Class; 16] = [
                 descriptor: "(Ljava/lang/Runnable;)V",
                 change: Change::Tell {
                     name: "began",
-                    parameter: "Ljava/lang/Runnable;",
+                    argument: Argument::Of("Ljava/lang/Runnable;"),
                 },
             },
             rule("runContinuation", Change::Notify { name: "carrier" }),
         ],
         required: true,
+        helper: TASKS,
     },
     Class {
         name: "sun/nio/ch/SelectionKeyImpl",
         rules: &[rule("readyOps", Change::Notify { name: "turn" })],
         required: true,
+        helper: TASKS,
     },
     class(
         "jdk/internal/net/http/MultiExchange",
@@ -166,9 +228,30 @@ pub(super) static CLASSES: [Class; 16] = [
             "<init>",
             Change::Tell {
                 name: "request",
-                parameter: "Ljdk/internal/net/http/HttpRequestImpl;",
+                argument: Argument::Of("Ljdk/internal/net/http/HttpRequestImpl;"),
             },
         )],
+    ),
+    of_tls(
+        "sun/security/ssl/SSLEngineImpl",
+        &[
+            delegate("wrap", "([Ljava/nio/ByteBuffer;IILjava/nio/ByteBuffer;)"),
+            delegate("unwrap", "(Ljava/nio/ByteBuffer;[Ljava/nio/ByteBuffer;II)"),
+            tell_this("closeOutbound", "closed"),
+        ],
+    ),
+    of_tls(
+        "sun/security/ssl/SSLSocketImpl",
+        &[tell_this("close", "closed")],
+    ),
+    of_tls("sun/security/ssl/SSLSocketImpl$AppInputStream", &[READ]),
+    of_tls("sun/security/ssl/SSLSocketImpl$AppOutputStream", &[WRITE]),
+    // Until Java 8u251.
+    of_tls("sun/security/ssl/AppInputStream", &[READ]),
+    of_tls("sun/security/ssl/AppOutputStream", &[WRITE]),
+    of_tls(
+        "sun/security/ssl/TransportContext",
+        &[tell_this("finishHandshake", "shaken")],
     ),
     // Netty has executors of its own.
     class(

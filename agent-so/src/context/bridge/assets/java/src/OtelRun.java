@@ -75,6 +75,15 @@ public final class OtelRun {
         }
     }
 
+    /** Several tasks, of which the first may be run at once and without being handed in. */
+    public static void submittedAll(Object tasks) {
+        if (tasks instanceof Object[]) {
+            for (Object task : (Object[]) tasks) {
+                submitted(task);
+            }
+        }
+    }
+
     /** A virtual thread begins with this task. */
     public static void began(Object task) {
         long context = OtelRunTasks.take(task);
