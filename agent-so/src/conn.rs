@@ -5,6 +5,7 @@
 //! cleared before the real close, because another thread may get the number at once. Sessions of TLS libraries have slots
 //! too (`session`).
 
+pub(crate) mod claim;
 pub(crate) mod classify;
 pub(crate) mod connect;
 pub(crate) mod edit;
@@ -13,6 +14,7 @@ pub(crate) mod observe;
 pub(crate) mod resolver;
 pub(crate) mod rewrite;
 pub(crate) mod scribe;
+pub(crate) mod serving;
 pub(crate) mod session;
 pub(crate) mod slot;
 pub(crate) mod table;

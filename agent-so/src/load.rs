@@ -3,6 +3,7 @@
 //! The constructor decides first whether this process is traced at all. It starts no thread, opens no descriptor, and
 //! prints nothing.
 
+use crate::context::bridge;
 use crate::export::flush;
 use crate::hooks::{contain, loader, real, tls};
 use crate::patch;
@@ -178,7 +179,14 @@ fn start(argv: &[&'static [u8]], environment: &[&'static [u8]]) {
     if let Some(file) = file {
         log::open_file(&file);
     }
-    patch::start(tls::wanted());
+    if let Err(why) = bridge::node::start(exe, argv, &settings::get().config) {
+        log::line(LogLevel::Debug, format_args!("no bridge into node: {why}"));
+    }
+    let mut families = tls::wanted();
+    families.extend(bridge::ruby::wanted(exe));
+    families.extend(bridge::python::start());
+    families.extend(bridge::java::wanted());
+    patch::start(families.leak());
 }
 
 fn executable(room: &mut [u8]) -> &[u8] {

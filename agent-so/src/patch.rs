@@ -31,21 +31,9 @@ const FAMILIES: usize = 8;
 /// One address for each copy; null where the copy has none.
 pub(crate) type Originals = [AtomicPtr<c_void>; COPIES];
 
-/// How a function is called.
-#[derive(Clone, Copy)]
-pub(crate) enum Name {
-    /// By this name, exported or not.
-    Exact(&'static str),
-    /// By a name with a hash in it: it contains `part`, and `is` accepts it. Only found in the executable's full symbol table.
-    Mangled {
-        part: &'static str,
-        is: fn(&[u8]) -> bool,
-    },
-}
-
 /// One function that is replaced.
 pub(crate) struct Hook {
-    pub(crate) name: Name,
+    pub(crate) name: &'static str,
     pub(crate) replacements: [unsafe extern "C" fn(); COPIES],
     /// The way to the original, published before the replacement is called.
     pub(crate) originals: &'static Originals,
@@ -53,7 +41,7 @@ pub(crate) struct Hook {
 
 /// One function that is only called.
 pub(crate) struct Helper {
-    pub(crate) name: Name,
+    pub(crate) name: &'static str,
     pub(crate) addresses: &'static Originals,
 }
 
@@ -62,7 +50,7 @@ pub(crate) struct Family {
     /// For the log.
     pub(crate) name: &'static str,
     /// What defines all of these functions is such a library.
-    pub(crate) marks: &'static [Name],
+    pub(crate) marks: &'static [&'static str],
     /// Those that it defines are replaced: all of them or none.
     pub(crate) hooks: &'static [Hook],
     pub(crate) helpers: &'static [Helper],
@@ -238,7 +226,7 @@ impl Watch {
     ) -> usize {
         let mut found = not;
         for (index, family) in self.families().iter().take(FAMILIES).enumerate() {
-            let is = |mark| symbols.find(mark).is_some();
+            let is = |mark: &&str| symbols.find(mark).is_some();
             if not & (1 << index) != 0 || family.marks.is_empty() || !family.marks.iter().all(is) {
                 continue;
             }
@@ -321,8 +309,8 @@ fn checked(
 ) -> Result<Vec<(&'static Hook, Function)>, String> {
     let mut found = Vec::with_capacity(family.hooks.len());
     for hook in family.hooks {
-        if let Some(function) = symbols.find(&hook.name) {
-            let refused = |why| format!("{}: {why}", hook.name.label());
+        if let Some(function) = symbols.find(hook.name) {
+            let refused = |why| format!("{}: {why}", hook.name);
             let code = body(&function).map_err(refused)?;
             check::check(code, function.size, function.address, Chosen::PATCH).map_err(refused)?;
             found.push((hook, function));
@@ -368,7 +356,7 @@ fn prepare(
         let replacement = hook.replacements[copy] as *const c_void;
         // SAFETY: a function that passed the check; its replacement is of its type by the family's word.
         let one = unsafe { Chosen::prepare(function.address, replacement) }
-            .map_err(|why| format!("{}: {why}", hook.name.label()))?;
+            .map_err(|why| format!("{}: {why}", hook.name))?;
         ways.push(Chosen::trampoline(&one));
         prepared.push(one);
     }
@@ -379,19 +367,10 @@ fn prepare(
         hook.originals[copy].store(*way, Ordering::Release);
     }
     for helper in family.helpers {
-        let address = symbols.find(&helper.name).map_or(0, |f| f.address);
+        let address = symbols.find(helper.name).map_or(0, |f| f.address);
         helper.addresses[copy].store(address as *mut c_void, Ordering::Release);
     }
     Ok(prepared)
-}
-
-impl Name {
-    fn label(&self) -> &'static str {
-        match self {
-            Name::Exact(name) => name,
-            Name::Mangled { part, .. } => part,
-        }
-    }
 }
 
 /// What the linker calls when its list of objects has changed.

@@ -7,7 +7,7 @@ use agent_engine::config::{Coexist, Config, instrumentation::Instrumentation};
 use agent_engine::context::headers::{Outgoing, write_context_headers};
 use agent_engine::context::{SpanContext, TraceFlags, TraceId, parse_traceparent, tracestate};
 use agent_engine::exchange::{Exchange, Field, Kind};
-use agent_engine::protocol::http1::scan::HeadScan;
+use agent_engine::protocol::outgoing::Head;
 use agent_engine::resource::program::base_name;
 use agent_engine::sampler::Sampler;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
@@ -230,22 +230,23 @@ impl Settings {
             && path(exchange.text(Field::Target).unwrap_or_default()).ends_with(b"/v1/traces")
     }
 
-    /// Writes the context header lines of an outgoing request; returns their length.
+    /// Writes the context headers of an outgoing request as they are to be spliced in; returns their length.
     pub(crate) fn write_headers(
         &self,
         out: &mut [u8],
         context: &SpanContext,
         tracestate: &[u8],
         baggage: &[u8],
-        scan: &HeadScan,
+        head: &Head,
     ) -> usize {
         let outgoing = Outgoing {
+            syntax: head.syntax,
             propagators: self.config.propagators,
             context: Some(context),
             tracestate,
             baggage,
-            has_tracestate: scan.has_tracestate,
-            has_baggage: scan.has_baggage,
+            has_tracestate: head.has_tracestate,
+            has_baggage: head.has_baggage,
         };
         write_context_headers(&outgoing, out)
     }

@@ -1,60 +1,76 @@
-"""Right, wrong and no parents of many requests at once, told apart by the id that both URLs carry."""
+"""Counting parents: is each call under the request that it belongs to, by the id that both URLs carry?"""
 
 from __future__ import annotations
 
-import itertools
+import contextlib
+import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Callable, Iterable
 
-from harness import client
-from harness.assertions import assert_exactly
+from harness import client, tls
 from harness.receiver import Receiver
 from harness.spans import Span
-from harness.upstream import parse_qs, urlsplit
+
+AT_ONCE = 20
 
 
-@dataclass
-class Count:
-    right: int = 0
-    wrong: int = 0
-    none: int = 0
+@dataclass(frozen=True)
+class Counts:
+    right: int
+    wrong: int
+    none: int
 
-    def __add__(self, other: Count) -> Count:
-        return Count(self.right + other.right, self.wrong + other.wrong, self.none + other.none)
+
+def count_parents(spans: Iterable[Span]) -> Counts:
+    """Each CLIENT span is under the SERVER span with its id (right), under another span (wrong), or a root (none)."""
+    spans = list(spans)
+    by_id = {span.span_id: span for span in spans}
+    right = wrong = none = 0
+    for span in spans:
+        if span.kind != "CLIENT" or not id_of(span):
+            continue
+        parent = by_id.get(span.parent_id)
+        if not span.parent_id:
+            none += 1
+        elif parent and (parent.kind, parent.trace_id, id_of(parent)) == ("SERVER", span.trace_id, id_of(span)):
+            right += 1
+        else:
+            wrong += 1
+    return Counts(right, wrong, none)
 
 
 def id_of(span: Span) -> str:
-    return parse_qs(urlsplit(span.url).query).get("id", [""])[0]
+    """The request that a span is part of: `7` for the ids 7 and b7 (its second call)."""
+    return _id(span).removeprefix("b")
 
 
-def count_parents(spans: Iterable[Span]) -> Count:
-    """Each CLIENT span with an id: is its parent the SERVER span with that id?"""
-    spans = list(spans)
-    served = {span.span_id: id_of(span) for span in spans if span.kind == "SERVER"}
-    count = Count()
-    for span in spans:
-        if span.kind == "CLIENT" and id_of(span):
-            if not span.parent_id:
-                count.none += 1
-            elif served.get(span.parent_id) == id_of(span):
-                count.right += 1
-            else:
-                count.wrong += 1
-    return count
+def _id(span: Span) -> str:
+    found = re.search(r"[?&]id=([^&]+)", span.url)
+    return found[1] if found else ""
 
 
-_numbers = itertools.count()
+def fire(receiver: Receiver, port: int, path: str, *, rounds: int = 3, keep: bool = True, secure: bool = False) -> Counts:
+    """20 clients at once, each with a connection that it keeps (or not) for its requests of `path` and an id. Waits for a
+    CLIENT and a SERVER span of each."""
+    prefix = path.strip("/").replace("/", "-")
+    delays = (0, 20, 50)
 
+    def one(number: int) -> None:
+        kept = connect(port) if keep else None
+        for turn in range(rounds):
+            with contextlib.nullcontext(kept) if keep else connect(port) as connection:
+                own = f"{prefix}-{turn}-{number}"
+                connection.exchange(f"{path}?id={own}&delay={delays[(number + turn) % 3]}")
+        if kept:
+            kept.__exit__()
 
-def fire(port: int, receiver: Receiver, path: Callable[[str], str], rounds: int = 1, at_once: int = 20) -> Count:
-    """`rounds` times so many requests at once, each with an id of its own in the path; every one must lead to one SERVER and one
-    CLIENT span."""
-    ids = [str(next(_numbers)) for _ in range(rounds * at_once)]
-    receiver.clear()
-    replies = client.get_many(port, [path(wanted) for wanted in ids], at_once)
-    for wanted, reply in zip(ids, replies):
-        assert reply.status == 200, reply
-        assert reply.json["id"] == wanted
-    spans = assert_exactly(receiver, 2 * len(ids), port)
-    assert sorted(id_of(span) for span in spans) == sorted(ids * 2)
-    return count_parents(spans)
+    connect: Callable = tls.Connection if secure else client.Raw
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(one, range(AT_ONCE)))
+
+    def mine(spans: list[Span]) -> list[Span]:
+        return [span for span in spans if _id(span).startswith(f"{prefix}-")]
+
+    spans = receiver.wait_for(lambda spans: len(mine(spans)) >= 2 * rounds * AT_ONCE)
+    return count_parents(mine(spans))

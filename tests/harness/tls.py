@@ -137,6 +137,10 @@ class Connection:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
+    @property
+    def sock(self) -> ssl.SSLSocket:
+        return self._http.sock
+
     def exchange(self, path: str, headers: Mapping[str, str] | None = None, method: str = "GET",
                  body: bytes | None = None) -> Reply:
         self._http.request(method, path, body, {"User-Agent": client.USER_AGENT, **(headers or {})})

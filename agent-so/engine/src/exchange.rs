@@ -125,12 +125,14 @@ pub enum Endpoint {
 pub struct Exchange {
     /// SERVER or CLIENT.
     pub kind: Kind,
-    /// HTTP version times ten: 10, 11; 0 when unknown.
+    /// HTTP version times ten: 10, 11, and through FastCGI 20, 30; 0 when unknown.
     pub version: u8,
     /// Response status, 100..=999; 0 when no final response was seen.
     pub status: u16,
-    /// Whether the connection carries TLS (the scheme is then `https`).
+    /// Whether the connection carries TLS (the scheme is then `https`); through FastCGI, the web server's connection.
     pub tls: bool,
+    /// Whether the request passes as FastCGI parameters rather than as HTTP.
+    pub fastcgi: bool,
     /// More than one `traceparent` line: the context is invalid (W3C Trace Context).
     pub traceparent_repeated: bool,
     /// Whether the request carried an AWS SigV4 or HTTP-signature header: it must not be altered.
@@ -167,6 +169,7 @@ impl Default for Exchange {
             version: 0,
             status: 0,
             tls: false,
+            fastcgi: false,
             traceparent_repeated: false,
             signed: false,
             fault: Fault::None,
@@ -220,6 +223,7 @@ impl Exchange {
         self.version = 0;
         self.status = 0;
         self.tls = false;
+        self.fastcgi = false;
         self.traceparent_repeated = false;
         self.signed = false;
         self.fault = Fault::None;

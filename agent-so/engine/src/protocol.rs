@@ -5,13 +5,16 @@
 //! A new protocol is one file in `protocol/` and one line in the detector.
 
 mod detect;
+pub(crate) mod fastcgi;
 pub mod http1;
+pub mod outgoing;
 #[cfg(test)]
 mod tests;
 mod tls;
 
 use crate::exchange::{Exchange, Fault, Kind};
-use detect::Detector;
+use detect::{Detector, Found};
+use outgoing::RequestScan;
 use tls::Hello;
 
 /// Direction of bytes, seen from the program.
@@ -86,20 +89,42 @@ pub enum Probe {
 /// a request, before; otherwise after) written.
 #[derive(Clone, Debug, Default)]
 pub struct Stream {
-    stage: Stage,
     detector: Detector,
-    http1: http1::Machine,
+    stage: Stage,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What is known, and the machine that reads on: the machines share their memory.
+#[derive(Clone, Debug, Default)]
 #[repr(u8)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a stream has room for the largest machine anyway, and no heap"
+)]
 enum Stage {
     #[default]
     Detecting = 0,
-    Http1,
+    Http1(http1::Machine),
+    FastCgi(fastcgi::Machine),
     /// HTTP made way for something else (CONNECT, an upgrade), which is only of interest if it is TLS.
     Tunnel,
     Opaque,
+}
+
+impl Stage {
+    fn read(&mut self, dir: Direction, bytes: &[u8], now_ns: u64, host: &mut impl Host) {
+        match self {
+            Stage::Http1(machine) => machine.feed(dir, bytes, now_ns, host),
+            Stage::FastCgi(machine) => machine.feed(dir, bytes, now_ns, host),
+            Stage::Detecting | Stage::Tunnel | Stage::Opaque => {}
+        }
+    }
+}
+
+/// A protocol that is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    Http1,
+    FastCgi,
 }
 
 impl Stream {
@@ -111,16 +136,17 @@ impl Stream {
         now_ns: u64,
         host: &mut impl Host,
     ) -> Verdict {
-        match self.stage {
+        match &mut self.stage {
             Stage::Detecting => self.detect(dir, bytes, now_ns, host),
-            Stage::Http1 => {
-                self.http1.feed(dir, bytes, now_ns, host);
-                if let Some(beyond) = self.http1.tunnel() {
+            Stage::Http1(machine) => {
+                machine.feed(dir, bytes, now_ns, host);
+                if let Some(beyond) = machine.tunnel() {
                     self.stage = Stage::Tunnel;
                     self.detector = Detector::default();
                     self.in_tunnel(dir, &bytes[bytes.len() - beyond..], now_ns, host);
                 }
             }
+            Stage::FastCgi(machine) => machine.feed(dir, bytes, now_ns, host),
             Stage::Tunnel => self.in_tunnel(dir, bytes, now_ns, host),
             Stage::Opaque => {}
         }
@@ -131,10 +157,11 @@ impl Stream {
     /// Where they are not certainly part of a body, the stream becomes opaque and the open exchanges are
     /// finished as unobserved: with what is known, without a fault.
     pub fn skip(&mut self, dir: Direction, n: u64, now_ns: u64, host: &mut impl Host) -> Verdict {
-        match self.stage {
+        match &mut self.stage {
             _ if n == 0 => {}
             Stage::Detecting | Stage::Tunnel => self.stage = Stage::Opaque,
-            Stage::Http1 => self.http1.skip(dir, n, now_ns, host),
+            Stage::Http1(machine) => machine.skip(dir, n, now_ns, host),
+            Stage::FastCgi(machine) => machine.skip(dir, n, now_ns, host),
             Stage::Opaque => {}
         }
         self.verdict()
@@ -148,43 +175,71 @@ impl Stream {
         now_ns: u64,
         host: &mut impl Host,
     ) -> Verdict {
-        if self.stage == Stage::Http1 {
-            self.http1.ended(dir, how, now_ns, host);
+        match &mut self.stage {
+            Stage::Http1(machine) => machine.ended(dir, how, now_ns, host),
+            Stage::FastCgi(machine) => machine.ended(dir, how, now_ns, host),
+            Stage::Detecting | Stage::Tunnel | Stage::Opaque => {}
         }
         self.verdict()
     }
 
     /// The program closed the connection: finishes whatever is open. The stream is opaque from here on.
     pub fn close(&mut self, now_ns: u64, host: &mut impl Host) {
-        if self.stage == Stage::Http1 {
-            self.http1.close(now_ns, host);
+        match &mut self.stage {
+            Stage::Http1(machine) => machine.close(now_ns, host),
+            Stage::FastCgi(machine) => machine.close(now_ns, host),
+            Stage::Detecting | Stage::Tunnel | Stage::Opaque => {}
         }
         self.stage = Stage::Opaque;
     }
 
     /// Which side of the connection this program is; `None` while (or since) no protocol is known.
     pub fn role(&self) -> Option<Kind> {
-        (self.stage == Stage::Http1).then(|| self.http1.role())
+        match &self.stage {
+            Stage::Http1(machine) => Some(machine.role()),
+            Stage::FastCgi(machine) => Some(machine.role()),
+            Stage::Detecting | Stage::Tunnel | Stage::Opaque => None,
+        }
     }
 
     /// Whether the next byte in `dir` would be the first one of a request of this program: nothing has passed in
-    /// either direction yet, or this is an HTTP/1 client between requests. False for good after `Connection: close`,
+    /// either direction yet, or this is a client between requests. False for good after `Connection: close`,
     /// an upgrade, CONNECT, and anything that was not understood; false until the response while one of
     /// these is asked for.
     pub fn can_start_request(&self, dir: Direction) -> bool {
-        match self.stage {
+        match &self.stage {
             Stage::Detecting => self.detector.is_fresh(),
-            Stage::Http1 => self.http1.can_start_request(dir),
+            Stage::Http1(machine) => machine.can_start_request(dir),
+            Stage::FastCgi(machine) => machine.can_start_request(dir),
             Stage::Tunnel | Stage::Opaque => false,
+        }
+    }
+
+    /// A reader for what the program is about to send, where that may complete the head of a request: where it could begin
+    /// one, and inside the parameters of FastCGI.
+    pub fn scan_outgoing(&self) -> Option<RequestScan> {
+        match &self.stage {
+            Stage::FastCgi(machine) => machine.scan().map(RequestScan::fastcgi),
+            _ if !self.can_start_request(Direction::Out) => None,
+            Stage::Http1(_) => Some(RequestScan::http1()),
+            _ => Some(RequestScan::unknown()),
+        }
+    }
+
+    /// After a partial head ([`outgoing::Head::is_partial`]) was fed: it is told of as if it were complete, where enough is
+    /// known of the request.
+    pub fn settle_head(&mut self, host: &mut impl Host) {
+        if let Stage::FastCgi(machine) = &mut self.stage {
+            machine.settle_head(host);
         }
     }
 
     /// Where the request that this program is sending ends, so that the caller can tell whether another one follows in the
     /// same write.
     pub fn outgoing_tail(&self) -> http1::Tail {
-        match self.stage {
-            Stage::Http1 => self.http1.outgoing_tail(),
-            Stage::Detecting | Stage::Tunnel | Stage::Opaque => http1::Tail::Unknown,
+        match &self.stage {
+            Stage::Http1(machine) => machine.outgoing_tail(),
+            _ => http1::Tail::Unknown,
         }
     }
 
@@ -195,18 +250,26 @@ impl Stream {
 
     /// All unfinished exchanges, oldest first.
     pub fn open_exchanges(&self) -> impl Iterator<Item = ExchangeId> {
-        self.http1.open_exchanges()
+        let (http1, fastcgi) = match &self.stage {
+            Stage::Http1(machine) => (Some(machine.open_exchanges()), None),
+            Stage::FastCgi(machine) => (None, machine.open_exchange()),
+            Stage::Detecting | Stage::Tunnel | Stage::Opaque => (None, None),
+        };
+        http1.into_iter().flatten().chain(fastcgi)
     }
 
     fn verdict(&mut self) -> Verdict {
-        if self.stage == Stage::Http1 && self.http1.is_over() {
+        let over = match &self.stage {
+            Stage::Http1(machine) => machine.is_over(),
+            Stage::FastCgi(machine) => machine.is_over(),
+            Stage::Detecting | Stage::Tunnel => return Verdict::Undecided,
+            Stage::Opaque => true,
+        };
+        if over {
             self.stage = Stage::Opaque;
+            return Verdict::Opaque;
         }
-        match self.stage {
-            Stage::Detecting | Stage::Tunnel => Verdict::Undecided,
-            Stage::Http1 => Verdict::Tracked,
-            Stage::Opaque => Verdict::Opaque,
-        }
+        Verdict::Tracked
     }
 
     fn detect(&mut self, dir: Direction, bytes: &[u8], now_ns: u64, host: &mut impl Host) {
@@ -215,17 +278,19 @@ impl Stream {
             return;
         }
         match self.detector.probe() {
-            Probe::More => {}
-            Probe::No => self.stage = Stage::Opaque,
-            Probe::Yes(kind) => {
-                self.stage = Stage::Http1;
-                self.http1.start(kind);
+            Found::More => {}
+            Found::No => self.stage = Stage::Opaque,
+            Found::Yes(protocol, role) => {
+                self.stage = match protocol {
+                    Protocol::Http1 => Stage::Http1(http1::Machine::new(role)),
+                    Protocol::FastCgi => Stage::FastCgi(fastcgi::Machine::new(role)),
+                };
                 // Only the bytes of the request itself can have decided this. What the other direction has said
                 // before is no answer to it: it belongs to something that was not seen from its start, as on a
                 // connection that was handed over.
                 let (prefix, first_ns) = self.detector.prefix(dir);
-                self.http1.feed(dir, &prefix[..before], first_ns, host);
-                self.http1.feed(dir, bytes, now_ns, host);
+                self.stage.read(dir, &prefix[..before], first_ns, host);
+                self.stage.read(dir, bytes, now_ns, host);
             }
         }
     }
@@ -248,7 +313,7 @@ impl Stream {
                 true
             }
             (_, Hello::More) => true,
-            (_, Hello::No | Hello::Silence) => false,
+            (_, Hello::No | Hello::Silence | Hello::Answer) => false,
         }
     }
 

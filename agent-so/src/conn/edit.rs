@@ -50,7 +50,12 @@ impl Edit {
         let done = wire - self.at;
         if done >= insert {
             let program = self.at + self.skip + (done - insert);
-            *self = Self::default();
+            if program == 0 {
+                // All of the insert and nothing of the program's: not over, or a refused write would begin it anew.
+                self.from = self.to;
+            } else {
+                *self = Self::default();
+            }
             return program;
         }
         let skipped = done.min(self.skip);
@@ -489,6 +494,24 @@ mod tests {
                     expected,
                     "{room} {cuts}"
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn an_insert_may_come_before_all_of_the_program_s_bytes() {
+        let (program, insert) = (b"the end", b"before ");
+        let edit = Edit {
+            record: 1,
+            at: 0,
+            skip: 0,
+            from: 0,
+            to: insert.len(),
+        };
+        for room in 1..20 {
+            for cuts in 1..4 {
+                let out = run(program, cuts, room, edit, insert);
+                assert_eq!(out, b"before the end", "{room} {cuts}");
             }
         }
     }

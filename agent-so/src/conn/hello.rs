@@ -38,6 +38,8 @@ pub(crate) struct Hello {
     pub(crate) connect_parent: Ref,
     /// When it was made.
     pub(crate) connect_start_ns: u64,
+    /// Which socket it is (`SO_COOKIE`).
+    pub(crate) cookie: u64,
 }
 
 impl Hello {
@@ -49,6 +51,7 @@ impl Hello {
             peer: Endpoint::Unknown,
             connect_parent: Ref::default(),
             connect_start_ns: 0,
+            cookie: 0,
         }
     }
 }

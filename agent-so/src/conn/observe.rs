@@ -8,7 +8,7 @@ use super::scribe::Scribe;
 use super::slot::{At, BODY, CONNECTING, EDITING, Fate, Inner, SERVER};
 use super::{connect, of, session, table};
 use crate::context;
-use crate::export::record::Ref;
+use crate::context::bridge::Read;
 use crate::hooks::contain;
 use crate::sys::process;
 use crate::sys::{clock, errno, thread};
@@ -17,26 +17,26 @@ use agent_engine::protocol::http1::Tail;
 use agent_engine::protocol::{Direction, Ended, Verdict};
 use libc::iovec;
 
-/// A read returned `result` (as the real call gave it, errno set) into `buffers`.
-pub(crate) fn received(fd: i32, word: u32, result: isize, buffers: &[iovec]) {
+/// A read returned `result` (as the real call gave it, errno set) into `buffers`. `plain`: by `read`, as of a file.
+pub(crate) fn received(fd: i32, word: u32, result: isize, buffers: &[iovec], plain: bool) {
     if result == 0 && !buffers.iter().any(|b| b.iov_len > 0) {
         return;
     }
-    if let Some(Some(reference)) = with_socket(fd, word, result, |at| took(at, result, buffers)) {
-        context::bridge::request_read(reference);
+    if let Some(Some(read)) = with_socket(fd, word, result, |at| took(at, result, buffers)) {
+        context::bridge::server_read(&Read { plain, ..read });
     }
 }
 
 /// The program read from a TLS session: `result` bytes into `buffer`, 0 at the end of the stream, or -1 (the session
 /// knows why).
 pub(crate) fn received_on(call: &session::Call, result: isize, buffer: iovec) {
-    if let Some(Some(reference)) = with_session(call, |at| took(at, result, &[buffer])) {
-        context::bridge::request_read(reference);
+    if let Some(Some(read)) = with_session(call, |at| took(at, result, &[buffer])) {
+        context::bridge::server_read(&read);
     }
 }
 
-/// Gives the server request whose head was complete with these bytes.
-fn took(at: &At, result: isize, buffers: &[iovec]) -> Option<Ref> {
+/// Gives what a bridge has to know of a server's read.
+fn took(at: &At, result: isize, buffers: &[iovec]) -> Option<Read> {
     let fate = at.fate(result);
     if matches!(fate, Fate::Nothing) {
         return None;
@@ -45,7 +45,6 @@ fn took(at: &At, result: isize, buffers: &[iovec]) -> Option<Ref> {
         at.give_up();
         return None;
     };
-    let before = locked.meta.newest;
     let now = clock::monotonic_ns();
     let inner = &mut *locked;
     let verdict = match fate {
@@ -61,14 +60,19 @@ fn took(at: &At, result: isize, buffers: &[iovec]) -> Option<Ref> {
         Fate::Closed => ended(at, inner, Direction::In, Ended::Eof, now),
         Fate::Failed(fault) => failed(at, inner, Direction::In, fault, now),
     };
-    if inner.stream.role() == Some(Kind::Server) {
+    let read = (inner.stream.role() == Some(Kind::Server)).then(|| {
         at.conn.set_hint(SERVER, true);
-        context::server::read(at.state, inner);
-    }
-    let newest = inner.meta.newest;
+        thread::current().last_conn.set(at.index + 1);
+        Read {
+            request: context::server::read(at.state, inner),
+            socket: inner.meta.cookie,
+            first: !inner.meta.newest_is_later,
+            plain: false,
+        }
+    });
     drop(locked);
     at.settle(verdict);
-    (newest != before).then_some(newest)
+    read
 }
 
 /// `count` bytes passed from or to the socket without being visible (sendfile, splice, MSG_TRUNC).

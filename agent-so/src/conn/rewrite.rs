@@ -19,7 +19,7 @@ use crate::sys::{clock, errno, memory, thread};
 use agent_engine::exchange::Fault;
 use agent_engine::protocol::Direction;
 use agent_engine::protocol::http1::Tail;
-use agent_engine::protocol::http1::scan::{HeadScan, Scan};
+use agent_engine::protocol::outgoing::{Head, RequestScan, Scan};
 use libc::iovec;
 use std::sync::atomic::Ordering;
 
@@ -253,14 +253,14 @@ fn prepare<'a>(at: &At, program: Stretch<'a>) -> Option<Plan<'a>> {
     let inner = &mut *locked;
     session::bind(at, inner);
     if inner.meta.fed_ahead > 0 {
-        return None;
-    }
-    if !inner.stream.can_start_request(Direction::Out) {
         return rest_of_request(state, inner, program);
     }
-    let scan = scan(program)?;
+    let Some(scan) = inner.stream.scan_outgoing() else {
+        return rest_of_request(state, inner, program);
+    };
+    let found = find_head(scan, program)?;
     let head = Stretch {
-        to: program.from + scan.head_len,
+        to: program.from + found.len,
         ..program
     };
     let before = clock::monotonic_ns();
@@ -273,6 +273,9 @@ fn prepare<'a>(at: &At, program: Stretch<'a>) -> Option<Plan<'a>> {
                 .feed(Direction::Out, bytes, before, &mut scribe);
         });
     }
+    if found.is_partial {
+        inner.stream.settle_head(&mut scribe);
+    }
     let begun = scribe.begun;
     inner.meta.fed_ahead = head.len();
     let index = begun?;
@@ -281,17 +284,13 @@ fn prepare<'a>(at: &At, program: Stretch<'a>) -> Option<Plan<'a>> {
         return None;
     }
     // SAFETY: the connection's lock is held, and the record is its newest exchange.
-    let edit = unsafe { context::client::edit(index, record, &scan, settings::get()) }?;
+    let edit = unsafe { context::client::edit(index, record, &found, settings::get()) }?;
     if !record.pin() {
         return None;
     }
     inner.meta.head_hash = hash(head);
-    let rest = Stretch {
-        from: head.to,
-        ..program
-    };
     let part = Stretch {
-        to: request_end(inner.stream.outgoing_tail(), rest),
+        to: end_of_fed(inner, program),
         ..program
     };
     Some(Plan {
@@ -322,14 +321,28 @@ fn rest_of_edit<'a>(at: &At, mut locked: Locked<'_>, program: Stretch<'a>) -> Op
         }
     }
     let edit = meta.edit;
+    let part = Stretch {
+        to: end_of_fed(&locked, program),
+        ..program
+    };
     let index = edit.record()?;
     let record = state.records.get(index)?;
     record.pin().then_some(Plan {
         index,
         record,
         edit,
-        part: program,
+        part,
     })
+}
+
+/// Where the request under way ends in `program`, if another one follows; else the end of `program`.
+fn end_of_fed(inner: &Inner, program: Stretch<'_>) -> usize {
+    // What is left of its head was fed already.
+    let rest = Stretch {
+        from: program.to.min(program.from + inner.meta.fed_ahead),
+        ..program
+    };
+    request_end(inner.stream.outgoing_tail(), rest)
 }
 
 /// Tells whether a retried write begins with the same bytes (FNV-1a; never 0). Bytes that cannot be read give another
@@ -345,13 +358,13 @@ fn hash(bytes: Stretch<'_>) -> u64 {
     hash.max(1)
 }
 
-/// The plan for a write that begins inside a request's body, if another request follows in it.
+/// The plan for a write that begins inside a request, if another request follows in it.
 fn rest_of_request<'a>(
     state: &'static State,
     inner: &Inner,
     program: Stretch<'a>,
 ) -> Option<Plan<'a>> {
-    let end = request_end(inner.stream.outgoing_tail(), program);
+    let end = end_of_fed(inner, program);
     if end >= program.to || !edit::fits(program.pieces, SCRATCH) {
         return None;
     }
@@ -368,7 +381,7 @@ fn rest_of_request<'a>(
     })
 }
 
-/// Where the request under way ends, if another one follows in `rest`; else the end of `rest`.
+/// As [`end_of_fed`], `rest` being what comes after the head.
 fn request_end(tail: Tail, rest: Stretch<'_>) -> usize {
     if rest.is_empty() {
         return rest.to;
@@ -400,15 +413,10 @@ fn may_begin_request(program: Stretch<'_>) -> bool {
     letter
 }
 
-/// Looks for a whole request head at the front of what the program is about to write.
-fn scan(program: Stretch<'_>) -> Option<HeadScan> {
-    let mut scan = HeadScan::default();
-    let mut state = Scan::More;
-    look(program, |bytes| {
-        state = scan.push(bytes);
-        state == Scan::More
-    });
-    (state == Scan::Complete).then_some(scan)
+/// Looks for the end of a request's head in what the program is about to write.
+fn find_head(mut scan: RequestScan, program: Stretch<'_>) -> Option<Head> {
+    look(program, |bytes| scan.push(bytes) == Scan::More);
+    scan.head()
 }
 
 /// Shows `see` the front of what the program is about to write, up to [`HEAD_LIMIT`], while it asks for more. The kernel,
@@ -443,8 +451,8 @@ fn note_edit(at: &At, edit: Edit, went: Stretch<'_>, before: u64) -> Option<()> 
     }
     inner.meta.edit = edit;
     at.conn.set_hint(EDITING, edit.pending());
-    if !went.is_empty() {
-        // From here on the program cannot take its words back.
+    if !went.is_empty() || edit.from > 0 {
+        // From here on the program cannot take its words back, nor can we.
         inner.meta.head_hash = 0;
     }
     let verdict = feed_sent(at, inner, went, before);

@@ -141,6 +141,7 @@ impl Host for Scribe<'_> {
         hello.peer = self.meta.peer;
         hello.connect_parent = self.meta.connect_parent;
         hello.connect_start_ns = self.meta.connect_start_ns;
+        hello.cookie = self.meta.cookie;
         self.state.hellos.remember(hello);
     }
 }

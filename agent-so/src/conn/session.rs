@@ -4,27 +4,30 @@
 //! clears the object. The socket that carries its records is another connection, of which the first bytes already tell
 //! that nothing is to be learned there: no request is seen twice.
 
-use super::hello::Hello;
-use super::slot::{At, Conn, DEAD, Inner, Meta};
-use super::{Carrier, classify, connect};
+mod call;
+mod socket;
+
+use super::Carrier;
+use super::slot::{At, Conn};
 use crate::export;
 use crate::hooks::contain;
 use crate::hooks::tls::Library;
-use crate::settings;
 use crate::sys::process::{self, State};
 use crate::sys::spin::{self, SpinLock};
 use crate::sys::{errno, thread};
-use agent_engine::exchange::{Endpoint, Exchange, Fault, Field, VALUE_MAX};
-use agent_engine::protocol::Direction;
-use std::ffi::c_void;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use agent_engine::exchange::Fault;
+use call::Frame;
+pub(crate) use call::{ANY, Call, Doing, enter};
+pub(super) use socket::carried_by;
+pub(crate) use socket::{bind, handshake_failed, introduce, name_host};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 /// Shards of the table.
 const SHARDS: usize = 1024;
 /// Objects of one shard that are looked at: many more than there ever are.
 const CHAIN: usize = 4096;
-/// How often the socket of a session is asked for before it is taken to have none (a pair of memory buffers).
-const ATTEMPTS: u32 = 8;
+/// Sockets that are remembered as carrying a session, hashed: the newest replaces the others.
+const BEARERS: usize = 16 * 1024;
 
 /// Which object of which library it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,14 +50,18 @@ pub(crate) struct Part {
     next: AtomicU32,
     /// What the library said of the last call that failed.
     fault: AtomicU32,
-    /// Identity of the thread that is in a call on the object, and the buffer that it passed: the same call again is one that
-    /// the library makes of itself, and is not seen twice. Another may come from a callback of the program's.
-    caller: AtomicUsize,
-    passed: AtomicUsize,
+    /// Calls under way, one of each kind: a program may read and write in two threads at once.
+    calls: [Frame; 3],
     /// Bytes of the write that the program is to repeat which the library has taken already.
     accepted: AtomicUsize,
     /// How often the socket was asked for.
     attempts: AtomicU32,
+    /// Owners of the object besides the first.
+    shares: AtomicU32,
+    /// Which end the program is, where it said so: 1 the server, 2 the client.
+    role: AtomicU32,
+    /// Whether what the program writes is only gathered for now.
+    corked: AtomicBool,
 }
 
 impl Part {
@@ -92,6 +99,8 @@ const FAULTS: [Fault; 7] = [
 #[repr(C)]
 pub(crate) struct Sessions {
     shards: [Shard; SHARDS],
+    /// Slot + 1 of the session by the cookie of its socket.
+    bearers: [AtomicU32; BEARERS],
 }
 
 #[repr(C)]
@@ -106,6 +115,11 @@ impl Sessions {
         // Objects are aligned and large: the low bits say nothing.
         let hash = (object >> 4).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         &self.shards[(hash >> 48) % SHARDS]
+    }
+
+    fn bearer(&self, cookie: u64) -> &AtomicU32 {
+        // Cookies are counted up.
+        &self.bearers[cookie as usize % BEARERS]
     }
 }
 
@@ -155,104 +169,91 @@ fn begin(conn: &'static Conn, id: Id) {
     conn.begin(|meta| meta.tls = Some(id));
     let part = &conn.session;
     part.fault.store(0, Ordering::Relaxed);
-    part.caller.store(0, Ordering::Relaxed);
-    part.passed.store(0, Ordering::Relaxed);
+    part.calls.iter().for_each(|call| call.store([0; 3]));
     part.accepted.store(0, Ordering::Relaxed);
     part.attempts.store(0, Ordering::Relaxed);
+    part.shares.store(0, Ordering::Relaxed);
+    part.role.store(0, Ordering::Relaxed);
+    part.corked.store(false, Ordering::Relaxed);
 }
 
-/// A call of the program's on a session that is followed.
-pub(crate) struct Call {
-    pub(crate) at: At,
-    /// Of the call around it, if a callback made it.
-    outer: (usize, usize),
+/// The session from which the thread read a request last.
+pub(super) fn read_last(state: &'static State) -> Option<At> {
+    let index = thread::current().last_conn.get().checked_sub(1)?;
+    let conn = state.conns.get(index)?;
+    let object = conn.session.key.load(Ordering::Acquire);
+    (object != 0).then(|| At::new(state, Carrier::Session(object), index, conn))
 }
 
-impl Call {
-    /// The library says why the call failed; [`Fault::None`] where it is to be repeated.
-    pub(crate) fn failed(&self, fault: Fault) {
-        let at = FAULTS.iter().position(|f| *f == fault).unwrap_or(1);
-        self.at
-            .conn
-            .session
-            .fault
-            .store(at as u32, Ordering::Relaxed);
-    }
-
-    /// The library is about to be called with this buffer, which need not be the program's.
-    pub(crate) fn passes(&self, buffer: *const c_void) {
-        self.at
-            .conn
-            .session
-            .passed
-            .store(buffer as usize, Ordering::Relaxed);
-    }
-
-    /// Whether the last call failed for good.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.at.conn.session.fault() != Fault::None
-    }
-}
-
-impl Drop for Call {
-    fn drop(&mut self) {
-        if self.at.is_current() {
-            let part = &self.at.conn.session;
-            part.caller.store(self.outer.0, Ordering::Relaxed);
-            part.passed.store(self.outer.1, Ordering::Relaxed);
-        }
-    }
-}
-
-/// The program is about to call a function on a session's object, with this buffer (or null). `None`: the call is of no
-/// interest.
-pub(crate) fn enter(id: Id, buffer: *const c_void) -> Option<Call> {
+/// The program made an object, as one end or the other.
+pub(crate) fn made(id: Id, is_server: bool) {
     let errno = errno::get();
-    let call = contain(|| {
-        if thread::current().has(thread::AGENT) {
-            return None;
-        }
+    contain(|| {
         let state = process::state()?;
         let inside = thread::current().enter()?;
         let at = find_or_begin(state, id)?;
+        let role = if is_server { 1 } else { 2 };
+        at.conn.session.role.store(role, Ordering::Relaxed);
         drop(inside);
-        if at.conn.hint(DEAD) {
-            return None;
-        }
-        let part = &at.conn.session;
-        let (me, buffer) = (thread::identity(), buffer as usize);
-        let outer = (
-            part.caller.load(Ordering::Relaxed),
-            part.passed.load(Ordering::Relaxed),
-        );
-        if outer == (me, buffer) {
-            return None;
-        }
-        part.caller.store(me, Ordering::Relaxed);
-        part.passed.store(buffer, Ordering::Relaxed);
-        settings::say_warnings();
-        Some(Call { at, outer })
-    })
-    .flatten();
+        Some(())
+    });
     errno::set(errno);
-    call
 }
 
-/// The library is about to free the object, or to make it fit for another connection.
-pub(crate) fn end(object: usize) {
+/// The object has one owner more.
+pub(crate) fn shared(id: Id) {
+    let errno = errno::get();
+    contain(|| {
+        let state = process::state()?;
+        let inside = thread::current().enter()?;
+        let shares = &find_or_begin(state, id)?.conn.session.shares;
+        shares.fetch_add(1, Ordering::Relaxed);
+        drop(inside);
+        Some(())
+    });
+    errno::set(errno);
+}
+
+/// An owner of the object is about to let go of it: the last one ends the session.
+pub(crate) fn release(object: usize) {
+    let errno = errno::get();
+    let is_shared = contain(|| {
+        let state = process::state()?;
+        let _inside = thread::current().enter()?;
+        let shard = state.sessions.shard(object);
+        let _guard = shard.lock.acquire(spin::YIELDS)?;
+        let (_, _, conn) = shard.find(state, object)?;
+        let fewer = |shares: u32| shares.checked_sub(1);
+        let shares = &conn.session.shares;
+        shares
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer)
+            .ok()
+    });
+    errno::set(errno);
+    if is_shared.flatten().is_none() {
+        end(object);
+    }
+}
+
+/// The object is about to be made fit for another connection. The library does so by itself as a handshake begins: then
+/// nothing has passed yet.
+pub(crate) fn cleared(object: usize) {
     let errno = errno::get();
     contain(|| {
         let state = process::state()?;
         let inside = thread::current().enter()?;
         let shard = state.sessions.shard(object);
         let guard = shard.lock.acquire(spin::YIELDS)?;
-        let (link, index, conn) = shard.find(state, object)?;
-        link.store(conn.session.next.load(Ordering::Relaxed), Ordering::Release);
-        conn.session.key.store(0, Ordering::Release);
-        drop(guard);
-        conn.fds.store(0, Ordering::Release);
+        let (_, _, conn) = shard.find(state, object)?;
+        if conn.session.calls.iter().any(Frame::is_around) {
+            return None;
+        }
+        let id = conn.acquire(spin::YIELDS)?.meta.tls?;
         conn.finish(state, -1, spin::YIELDS);
-        state.conns.give(index);
+        let shares = conn.session.shares.load(Ordering::Relaxed);
+        begin(conn, id);
+        conn.session.shares.store(shares, Ordering::Relaxed);
+        drop(guard);
         export::poke(state);
         drop(inside);
         Some(())
@@ -260,22 +261,35 @@ pub(crate) fn end(object: usize) {
     errno::set(errno);
 }
 
-/// The object is cleared; by the library itself as a handshake begins, inside a call that is under way.
-pub(crate) fn restart(object: usize) {
-    let inside_call = process::state().is_some_and(|state| {
-        let shard = state.sessions.shard(object);
-        shard.lock.acquire(spin::YIELDS).is_some_and(|_guard| {
-            shard.find(state, object).is_some_and(|(_, _, conn)| {
-                conn.session.caller.load(Ordering::Relaxed) == thread::identity()
-            })
-        })
+/// The library is about to free the object.
+pub(crate) fn end(object: usize) {
+    let errno = errno::get();
+    contain(|| {
+        let state = process::state()?;
+        let inside = thread::current().enter()?;
+        end_inside(state, object);
+        drop(inside);
+        Some(())
     });
-    if !inside_call {
-        end(object);
-    }
+    errno::set(errno);
 }
 
-/// A copy of a library was unloaded: its objects are gone.
+/// As [`end`], inside the agent.
+fn end_inside(state: &'static State, object: usize) -> Option<()> {
+    let shard = state.sessions.shard(object);
+    let guard = shard.lock.acquire(spin::YIELDS)?;
+    let (link, index, conn) = shard.find(state, object)?;
+    link.store(conn.session.next.load(Ordering::Relaxed), Ordering::Release);
+    conn.session.key.store(0, Ordering::Release);
+    drop(guard);
+    conn.fds.store(0, Ordering::Release);
+    conn.finish(state, -1, spin::YIELDS);
+    state.conns.give(index);
+    export::poke(state);
+    Some(())
+}
+
+/// A copy of a library was unloaded: its objects are gone. Inside the agent.
 pub(crate) fn forget_copy(library: Library, copy: usize) {
     let Some(state) = process::state() else {
         return;
@@ -293,99 +307,7 @@ pub(crate) fn forget_copy(library: Library, copy: usize) {
                     .is_some_and(|id| id.library == library && id.copy == copy)
             });
         if is_its {
-            end(object);
+            end_inside(state, object);
         }
     }
-}
-
-/// The handshake of a session is through, whose library can tell the client's random only now: which connection it is. A client's
-/// random went `dir` out, a server's in.
-pub(crate) fn introduce(id: Id, random: &[u8; 32], dir: Direction) {
-    let errno = errno::get();
-    contain(|| {
-        let state = process::state()?;
-        let inside = thread::current().enter()?;
-        let at = find_or_begin(state, id)?;
-        if let Some(hello) = state.hellos.find(random, dir) {
-            at.lock()?.meta.belongs_to(&hello);
-        }
-        drop(inside);
-        Some(())
-    });
-    errno::set(errno);
-}
-
-impl Meta {
-    fn belongs_to(&mut self, hello: &Hello) {
-        self.peer = hello.peer;
-        self.connect_parent = hello.connect_parent;
-        self.connect_start_ns = hello.connect_start_ns;
-        self.peer_known = hello.peer != Endpoint::Unknown;
-    }
-}
-
-/// Looks for the socket of a session, until it is known: the connection that began with the client's random that the
-/// library tells, or else the descriptor that the library reads from.
-pub(crate) fn bind(at: &At, inner: &mut Inner) {
-    let (part, meta) = (&at.conn.session, &mut inner.meta);
-    let Some(id) = meta.tls.filter(|_| !meta.peer_known) else {
-        return;
-    };
-    if part.attempts.fetch_add(1, Ordering::Relaxed) >= ATTEMPTS {
-        meta.peer_known = true;
-        return;
-    }
-    if let Some((hello, _)) = hello(at.state, id) {
-        meta.belongs_to(&hello);
-    } else if let Some(fd) = id.library.descriptor(id) {
-        meta.peer = classify::peer_of(fd);
-        meta.peer_known = meta.peer != Endpoint::Unknown;
-    }
-}
-
-/// The connection that began with the session's random. Where the library does not tell which end it is, only one end of
-/// it may be in this process.
-fn hello(state: &'static State, id: Id) -> Option<(Hello, Direction)> {
-    let random = id.library.client_random(id)?;
-    let find = |dir| Some((state.hellos.find(&random, dir)?, dir));
-    match id.library.is_server(id) {
-        Some(true) => find(Direction::In),
-        Some(false) => find(Direction::Out),
-        None => match (find(Direction::In), find(Direction::Out)) {
-            (Some(_), Some(_)) => None,
-            (one, other) => one.or(other),
-        },
-    }
-}
-
-/// Whether the program is certainly the client of the session.
-fn is_client(state: &'static State, id: Id) -> bool {
-    match id.library.is_server(id) {
-        Some(server) => !server,
-        None => matches!(hello(state, id), Some((_, Direction::Out))),
-    }
-}
-
-/// The host name that the client asked for, for a request that does not name its host.
-pub(crate) fn name_host(id: Id, exchange: &mut Exchange) {
-    id.library.server_name(id, |name| {
-        exchange.set(Field::Host, name, VALUE_MAX);
-    });
-}
-
-/// The handshake failed for good, before any request. Where the program is the client that is a span of its own, as a
-/// failed connect is.
-pub(crate) fn handshake_failed(call: &Call) {
-    let at = &call.at;
-    contain(|| {
-        let inside = thread::current().enter()?;
-        let mut locked = at.lock()?;
-        locked.meta.tls.filter(|id| is_client(at.state, *id))?;
-        bind(at, &mut locked);
-        connect::failed(at.state, &mut locked.meta, Fault::TlsHandshake);
-        drop(locked);
-        at.conn.set_hint(DEAD, true);
-        drop(inside);
-        Some(())
-    });
 }

@@ -54,7 +54,7 @@ pub(crate) struct Inner {
 pub(crate) struct Meta {
     /// The other end, once asked for.
     pub(crate) peer: Endpoint,
-    /// Which socket this is (`SO_COOKIE`).
+    /// Which socket this is (`SO_COOKIE`); for a TLS session the one that carries it, once that is known.
     pub(crate) cookie: u64,
     /// The descriptor turned out to be another socket's, or a file's.
     pub(crate) stale: bool,
@@ -66,6 +66,10 @@ pub(crate) struct Meta {
     pub(crate) reader: usize,
     /// The server request whose head was read last.
     pub(crate) newest: Ref,
+    /// Whether a request was read before that one.
+    pub(crate) newest_is_later: bool,
+    /// The server request that was given out last (`conn::claim`).
+    pub(crate) claimed: Ref,
     /// The server request that was being served when `connect` was called.
     pub(crate) connect_parent: Ref,
     /// When `connect` was called.

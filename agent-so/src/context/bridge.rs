@@ -3,31 +3,60 @@
 //! A bridge tells which server request the unit that runs on this thread works for. It answers with an opaque number (a
 //! token, [`Ref`]), kept in the thread's word, where [`super::candidate`] looks first:
 //!
-//! * A bridge *within* the runtime says so whenever a unit begins to run and when it stops ([`enter`], [`leave`]): it
-//!   claims the request that the thread has just read ([`claim`]) when the runtime hands it to the program, and carries
+//! * A bridge *within* the runtime says so whenever a unit begins to run and when it stops ([`set`]): it
+//!   claims the request that the thread has just read (`conn::claim`, `conn::serving`) when the runtime hands it to the program, and carries
 //!   the token along as the runtime carries context.
 //! * A bridge that can *ask* the runtime does so when it is needed: before a request is sent ([`ask`]), and it tells the
-//!   runtime when one was read ([`request_read`]). Both are called without any lock held and outside of the agent, because
+//!   runtime when one was read ([`server_read`]) or is going to be ([`accepted`]). All are called without any lock held and outside of the agent, because
 //!   the runtime may take locks of its own and run the program's code.
 //!
 //! Where no bridge speaks for a thread the rules of the parent module hold.
 
+pub(crate) mod cells;
 pub(crate) mod java;
+pub(crate) mod node;
+pub(crate) mod python;
+pub(crate) mod ruby;
 
 use crate::export::record::Ref;
 use crate::sys::thread;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+
+/// What the thread has just read as a server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Read {
+    /// The oldest request of the connection that is not answered yet; null if there is none.
+    pub(crate) request: Ref,
+    /// Which socket it came from (`SO_COOKIE`, 0 where that is not known).
+    pub(crate) socket: u64,
+    /// No request was read on the connection before.
+    pub(crate) first: bool,
+    /// The call was `read`, as of a file.
+    pub(crate) plain: bool,
+}
 
 /// A bridge that can ask. All functions may be called on any thread, at any time between two calls of the program's.
 pub(crate) struct Bridge {
-    /// The thread has read the head of this server request.
-    pub(crate) request_read: fn(Ref),
+    /// The thread has read from a connection on which this process is the server.
+    pub(crate) server_read: fn(&Read),
+    /// The thread has accepted this descriptor, or (negative) failed to.
+    pub(crate) accepted: fn(i32),
+    /// The thread works on the handshake of a TLS session on which this process is the server.
+    pub(crate) handshake: fn(),
     /// The thread is about to send a request or to connect: says for whom by [`set`].
     pub(crate) ask: fn(),
 }
 
 /// The bridge of this process that can ask; null where there is none.
 static BRIDGE: AtomicPtr<Bridge> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Where the bridge says nothing of a thread, nobody can.
+static SPEAKS_FOR_ALL: AtomicBool = AtomicBool::new(false);
+
+/// The runtime has more than the threads that a bridge speaks for: the rules hold for none of them.
+pub(crate) fn speak_for_all() {
+    SPEAKS_FOR_ALL.store(true, Ordering::Relaxed);
+}
 
 /// Installs the bridge that can ask. In the constructor.
 pub(crate) fn install(bridge: &'static Bridge) {
@@ -39,10 +68,24 @@ fn installed() -> Option<&'static Bridge> {
     unsafe { BRIDGE.load(Ordering::Acquire).as_ref() }
 }
 
-/// Tells the runtime that the thread has read the head of a server request. No lock is held.
-pub(crate) fn request_read(reference: Ref) {
+/// Tells the runtime what the thread has read. No lock is held.
+pub(crate) fn server_read(read: &Read) {
     if let Some(bridge) = installed() {
-        (bridge.request_read)(reference);
+        (bridge.server_read)(read);
+    }
+}
+
+/// Tells the runtime what the thread has accepted. No lock is held.
+pub(crate) fn accepted(fd: i32) {
+    if let Some(bridge) = installed() {
+        (bridge.accepted)(fd);
+    }
+}
+
+/// Tells the runtime of a handshake. No lock is held.
+pub(crate) fn handshake() {
+    if let Some(bridge) = installed() {
+        (bridge.handshake)();
     }
 }
 
@@ -56,7 +99,9 @@ pub(crate) fn ask() {
 /// What the bridge says of the calling thread: a request, [`Ref::NOBODY`], or `None` where no bridge speaks.
 pub(super) fn current() -> Option<Ref> {
     match thread::current().current.get() {
-        0 => None,
+        0 => SPEAKS_FOR_ALL
+            .load(Ordering::Relaxed)
+            .then_some(Ref::NOBODY),
         token => Some(Ref(token)),
     }
 }
@@ -71,16 +116,6 @@ pub(crate) fn set(reference: Ref) -> Ref {
 pub(crate) fn told() -> Ref {
     match (current(), crate::sys::process::state()) {
         (Some(told), Some(state)) if super::is_open(state, told) => told,
-        _ => Ref::NOBODY,
-    }
-}
-
-/// The server request that the thread has read last, for a bridge whose runtime hands it to the program right now; or
-/// [`Ref::NOBODY`].
-pub(crate) fn claim() -> Ref {
-    let last = Ref(thread::current().last_read.get());
-    match crate::sys::process::state() {
-        Some(state) if super::is_open(state, last) => last,
         _ => Ref::NOBODY,
     }
 }

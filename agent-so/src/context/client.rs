@@ -1,4 +1,4 @@
-//! Requests that go out: their parent, and the header lines that tell it.
+//! Requests that go out: their parent, and the headers that tell it.
 
 use super::server::identify;
 use super::{candidate, record};
@@ -9,7 +9,7 @@ use crate::settings::{self, Settings};
 use crate::sys::process::State;
 use agent_engine::context;
 use agent_engine::exchange::{Exchange, Field};
-use agent_engine::protocol::http1::scan::HeadScan;
+use agent_engine::protocol::outgoing::Head;
 use std::sync::atomic::Ordering;
 
 /// The head of a client request is complete (or a connect failed): find the parent, sample.
@@ -29,15 +29,23 @@ pub(crate) fn begin(
     if settings.is_sdk_export(exchange) {
         state.sdk_active.store(true, Ordering::Relaxed);
     }
+    let candidate = |at_connect| {
+        if exchange.connect_failed && super::bridge::current().is_some() {
+            // The runtime is told of it in a turn that is nobody's.
+            at_connect
+        } else {
+            candidate(state, at_connect)
+        }
+    };
     let found = passed_on(state, settings, exchange)
         .map(|from| (Carried::PassedOn, from))
         .or_else(|| Some((Carried::HandedOut, handed_out(state, settings, exchange)?)));
     let (carried, parent) = match found {
         Some(found) => found,
         None if exchange.text(Field::Traceparent).is_some() => {
-            (Carried::Foreign, candidate(state, at_connect))
+            (Carried::Foreign, candidate(at_connect))
         }
-        None => (Carried::No, candidate(state, at_connect)),
+        None => (Carried::No, candidate(at_connect)),
     };
     let aside = carried == Carried::Foreign && settings.stands_aside();
     let excluded = aside || settings.excluded(exchange);
@@ -147,45 +155,45 @@ fn inbound_is(state: &'static State, reference: Ref, carried: &context::SpanCont
     })
 }
 
-/// What is to be spliced into the head that `scan` found, for the exchange that it began. `None`: nothing.
+/// What is to be spliced into `head`, for the exchange that it began. `None`: nothing.
 ///
 /// # Safety
 /// The connection's lock is held and `record` is the exchange just begun on it.
 pub(crate) unsafe fn edit(
     index: u32,
     record: &'static Record,
-    scan: &HeadScan,
+    head: &Head,
     settings: &Settings,
 ) -> Option<Edit> {
-    if scan.signed {
+    if head.signed {
         return None;
     }
     // SAFETY: by the caller's promise.
     let (identity, buffer) = unsafe { (record.identity(), record.headers()) };
-    let (at, skip, to) = match (identity.carried, scan.traceparent) {
+    let (at, skip, to) = match (identity.carried, head.traceparent) {
         (Carried::Foreign, _) => return None,
         // The parent id is replaced in place: the length stays, and so do tracestate and baggage.
-        (Carried::PassedOn, Some((offset, _))) => {
+        (Carried::PassedOn, Some(offset)) => {
             let mut value = [0; context::TRACEPARENT_LEN];
             context::format_traceparent(&mut value, &identity.span);
             buffer.get_mut(..value.len())?.copy_from_slice(&value);
             (offset, value.len(), value.len())
         }
         // As many bytes more as tracestate and baggage take: the value is replaced by one with further lines behind it.
-        (Carried::HandedOut, Some((offset, _))) => {
+        (Carried::HandedOut, Some(offset)) => {
             const NAME: usize = "traceparent: ".len();
             const END: usize = "\r\n".len();
             // SAFETY: by the caller's promise.
             let (tracestate, baggage) = unsafe { (record.tracestate(), record.baggage()) };
-            let len = settings.write_headers(buffer, &identity.span, tracestate, baggage, scan);
+            let len = settings.write_headers(buffer, &identity.span, tracestate, baggage, head);
             buffer.copy_within(NAME..len.checked_sub(END)?, 0);
             (offset, context::TRACEPARENT_LEN, len - END - NAME)
         }
-        (Carried::No, None) if !scan.has_traceparent => {
+        (Carried::No, None) if !head.has_traceparent => {
             // SAFETY: by the caller's promise.
             let (tracestate, baggage) = unsafe { (record.tracestate(), record.baggage()) };
-            let len = settings.write_headers(buffer, &identity.span, tracestate, baggage, scan);
-            (scan.line_end, 0, len)
+            let len = settings.write_headers(buffer, &identity.span, tracestate, baggage, head);
+            (head.insert_at, 0, len)
         }
         _ => return None,
     };

@@ -40,6 +40,7 @@ pub(crate) fn begin(
         state.correlation.index(parent.span_id, reference);
     }
     meta.reader = thread::identity();
+    meta.newest_is_later = meta.newest != Ref::default();
     meta.newest = reference;
     note_reader(state, reference);
 }
@@ -102,22 +103,20 @@ fn same_connection(state: &State, one: Ref, other: Ref) -> bool {
     connection(one) == connection(other)
 }
 
-/// Bytes were read on a server connection: what the thread read last is the oldest request that waits there.
-pub(crate) fn read(state: &'static State, inner: &mut Inner) {
-    let Some(id) = inner.stream.open_exchange() else {
-        return;
+/// Bytes were read on a server connection: what the thread read last is the oldest request that waits there, which is given
+/// (or null).
+pub(crate) fn read(state: &'static State, inner: &mut Inner) -> Ref {
+    let oldest = || {
+        let index = inner.stream.open_exchange()?.0.checked_sub(1)?;
+        let record = state.records.get(index)?;
+        let reference = record.reference(index);
+        record.is_open(reference).then_some(reference)
     };
-    let Some(index) = id.0.checked_sub(1) else {
-        return;
+    let Some(reference) = oldest() else {
+        return Ref::default();
     };
-    let Some(record) = state.records.get(index) else {
-        return;
-    };
-    let reference = record.reference(index);
-    if record.is_open(reference) {
-        let thread = thread::current();
-        thread.last_read.set(reference.0);
-    }
+    thread::current().last_read.set(reference.0);
+    reference
 }
 
 /// Bytes were written on a connection: a response that leaves from another thread than the one that read its request

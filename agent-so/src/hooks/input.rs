@@ -18,6 +18,9 @@ fn one(buffer: *mut c_void, len: size_t) -> [iovec; 1] {
     }]
 }
 
+/// In the place of flags: the call was `read`, which has none.
+const PLAIN: c_int = 1 << 30;
+
 fn took(fd: c_int, word: u32, result: ssize_t, buffers: &[iovec], flags: c_int) {
     if flags & NOT_CONSUMED != 0 {
         return;
@@ -26,7 +29,7 @@ fn took(fd: c_int, word: u32, result: ssize_t, buffers: &[iovec], flags: c_int) 
     if flags & libc::MSG_TRUNC != 0 {
         observe::passed_unseen(fd, word, Direction::In, result);
     } else {
-        observe::received(fd, word, result, buffers);
+        observe::received(fd, word, result, buffers, flags == PLAIN);
     }
 }
 
@@ -69,11 +72,11 @@ macro_rules! simple_reads {
 }
 
 simple_reads! {
-    read(buffer: *mut c_void, len: size_t) buffer buffer len len flags 0;
+    read(buffer: *mut c_void, len: size_t) buffer buffer len len flags PLAIN;
     recv(buffer: *mut c_void, len: size_t, flags: c_int) buffer buffer len len flags flags;
     recvfrom(buffer: *mut c_void, len: size_t, flags: c_int, from: *mut sockaddr, from_len: *mut socklen_t)
         buffer buffer len len flags flags;
-    __read_chk(buffer: *mut c_void, len: size_t, size: size_t) buffer buffer len len flags 0;
+    __read_chk(buffer: *mut c_void, len: size_t, size: size_t) buffer buffer len len flags PLAIN;
     __recv_chk(buffer: *mut c_void, len: size_t, size: size_t, flags: c_int) buffer buffer len len flags flags;
     __recvfrom_chk(buffer: *mut c_void, len: size_t, size: size_t, flags: c_int, from: *mut sockaddr, from_len: *mut socklen_t)
         buffer buffer len len flags flags;

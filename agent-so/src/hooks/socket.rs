@@ -2,6 +2,7 @@
 
 use super::{real, refuse_lost, with_state, word};
 use crate::conn::{classify, connect as attempts, detach, observe, table};
+use crate::context::bridge;
 use crate::export;
 use crate::settings;
 use crate::sys::{own_fd, thread};
@@ -88,6 +89,7 @@ fn accepted(fd: c_int) -> c_int {
             export::poke(state);
         });
     }
+    bridge::accepted(fd);
     fd
 }
 

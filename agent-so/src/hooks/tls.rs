@@ -6,7 +6,7 @@
 macro_rules! hook {
     ($name:literal, $function:ident, $slot:ident) => {
         Hook {
-            name: Name::Exact($name),
+            name: $name,
             replacements: [
                 hook!($function, 0),
                 hook!($function, 1),
@@ -33,8 +33,7 @@ pub(crate) mod gnutls;
 pub(crate) mod openssl;
 
 use crate::conn::session::Id;
-use crate::context::bridge::java;
-use crate::patch::{Family, Helper, Name, Originals};
+use crate::patch::{Family, Helper, Originals};
 use crate::settings;
 use agent_engine::config::instrumentation::Instrumentation;
 use libc::iovec;
@@ -54,18 +53,14 @@ pub(crate) enum Library {
 }
 
 /// What the patcher is to look for, by the settings. Called once, in the constructor.
-pub(crate) fn wanted() -> &'static [&'static Family] {
+pub(crate) fn wanted() -> Vec<&'static Family> {
     let on = settings::get().config.instrumentations;
     let all = [
         (Instrumentation::OpenSsl, &openssl::FAMILY),
         (Instrumentation::GnuTls, &gnutls::FAMILY),
-        (Instrumentation::Java, &java::FAMILY),
-        (Instrumentation::Jsse, &java::FAMILY),
     ];
     let wanted = all.iter().filter(|(which, _)| on.is_enabled(*which));
-    let mut families: Vec<_> = wanted.map(|(_, family)| *family).collect();
-    families.dedup_by(|one, other| std::ptr::eq(*one, *other));
-    families.leak()
+    wanted.map(|(_, family)| *family).collect()
 }
 
 impl Library {
@@ -121,7 +116,7 @@ macro_rules! slots {
         $(static $slot: Originals = [const { AtomicPtr::new(std::ptr::null_mut()) }; COPIES];)*
     };
 }
-use slots;
+pub(crate) use slots;
 
 /// The function of a copy of the library, by its slot: `None` where that copy has none.
 macro_rules! function {
@@ -131,7 +126,7 @@ macro_rules! function {
         unsafe { std::mem::transmute::<*mut c_void, Option<unsafe extern "C" fn($($arg),*) -> $ret>>(at) }
     }};
 }
-use function;
+pub(crate) use function;
 
 /// The way to the function that a replacement stands for. It is published before the replacement can be called.
 macro_rules! original {
@@ -148,18 +143,15 @@ macro_rules! original {
         }
     };
 }
-use original;
+pub(crate) use original;
 
 /// The address in the slot of one copy; null where that copy has no such function.
-fn address(slot: &Originals, copy: usize) -> *mut c_void {
+pub(crate) fn address(slot: &Originals, copy: usize) -> *mut c_void {
     slot.get(copy)
         .map_or(std::ptr::null_mut(), |slot| slot.load(Ordering::Acquire))
 }
 
 /// A function that is only called.
-const fn helper(name: &'static str, addresses: &'static Originals) -> Helper {
-    Helper {
-        name: Name::Exact(name),
-        addresses,
-    }
+pub(crate) const fn helper(name: &'static str, addresses: &'static Originals) -> Helper {
+    Helper { name, addresses }
 }

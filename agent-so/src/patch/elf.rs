@@ -3,7 +3,6 @@
 //! No dlsym: while the loader announces new objects it holds its lock. The tables are those that the loader itself
 //! uses, so an object that is loaded has them in order.
 
-use super::Name;
 use super::objects::Object;
 use libc::Elf64_Sym;
 
@@ -18,7 +17,7 @@ pub(super) struct Function {
 /// Where functions are looked up: an object's dynamic symbols, or a file's full table.
 pub(super) trait Lookup {
     /// The function of that name that the object itself defines.
-    fn find(&self, name: &Name) -> Option<Function>;
+    fn find(&self, name: &str) -> Option<Function>;
 }
 
 #[derive(Clone, Copy)]
@@ -178,12 +177,8 @@ impl Symbols {
 }
 
 impl Lookup for Symbols {
-    fn find(&self, name: &Name) -> Option<Function> {
-        match name {
-            Name::Exact(name) => self.find_exact(name.as_bytes()),
-            // Mangled names are not exported, and a hash finds only whole ones.
-            Name::Mangled { .. } => None,
-        }
+    fn find(&self, name: &str) -> Option<Function> {
+        self.find_exact(name.as_bytes())
     }
 }
 

@@ -3,7 +3,6 @@
 //! It is not loaded, so the file is mapped for the time of the search. Most executables are stripped and have none; in the
 //! others a search of the name strings says first whether there is anything to find.
 
-use super::Name;
 use super::elf::{Function, Lookup, is_function};
 use super::objects::Object;
 use crate::sys::raw;
@@ -69,8 +68,8 @@ pub(super) struct Table<'a> {
     bias: usize,
 }
 
-/// Most functions that one name may fit before it is given up.
-const MOST_FITS: usize = 8;
+/// Most places in the table of strings where one name is looked for.
+const MOST_PLACES: usize = 16;
 
 impl<'a> Table<'a> {
     fn of(file: &'a [u8], object: &Object) -> Option<Self> {
@@ -110,61 +109,39 @@ impl<'a> Table<'a> {
             })
     }
 
-    /// Where in the names a whole string begins that `is` accepts and that contains `part`.
-    fn strings(&self, part: &[u8], is: fn(&[u8]) -> bool) -> impl Iterator<Item = usize> {
-        let mut from = 0;
-        std::iter::from_fn(move || {
-            while let Some(at) = memmem::find(self.names.get(from..)?, part) {
-                let at = from + at;
-                let start = memchr::memrchr(0, &self.names[..at]).map_or(0, |nul| nul + 1);
-                let end = at + memchr::memchr(0, &self.names[at..])?;
-                from = end;
-                if is(&self.names[start..end]) {
-                    return Some(start);
-                }
-            }
-            None
-        })
-    }
-
-    /// Where a string `name` is in the names; it may be the end of a longer one.
-    fn string(&self, name: &str) -> Option<usize> {
+    /// The functions of this name. In the table of strings it may be the end of a longer one, and stand more than once.
+    fn all(&self, name: &str) -> impl Iterator<Item = Function> {
         let mut whole = [0u8; 128];
-        whole
-            .get_mut(..name.len())?
-            .copy_from_slice(name.as_bytes());
-        memmem::find(self.names, whole.get(..=name.len())?)
+        let needle = match whole.get_mut(..name.len()) {
+            Some(room) => {
+                room.copy_from_slice(name.as_bytes());
+                &whole[..=name.len()]
+            }
+            None => &[],
+        };
+        let mut places = [0; MOST_PLACES];
+        let found = memmem::find_iter(self.names, needle)
+            .take(if needle.is_empty() { 0 } else { MOST_PLACES })
+            .zip(&mut places)
+            .map(|(at, place)| *place = at)
+            .count();
+        (0..found).flat_map(move |at| self.named(places[at]))
     }
 }
 
 impl Lookup for Table<'_> {
     /// A name that fits several functions (two static ones of one name, say) is none: it cannot be known which is meant.
-    fn find(&self, name: &Name) -> Option<Function> {
+    fn find(&self, name: &str) -> Option<Function> {
         let mut found = None;
-        let mut only = |function| match found {
+        let unique = self.all(name).all(|function| match found {
             None => {
                 found = Some(function);
                 true
             }
             Some(known) => known == function,
-        };
-        let unique = match *name {
-            Name::Exact(name) => memmem_all(self, name).all(&mut only),
-            Name::Mangled { part, is } => self
-                .strings(part.as_bytes(), is)
-                .take(MOST_FITS)
-                .flat_map(|at| self.named(at))
-                .all(&mut only),
-        };
+        });
         found.filter(|_| unique)
     }
-}
-
-fn memmem_all<'t>(table: &'t Table<'_>, name: &'t str) -> impl Iterator<Item = Function> {
-    table
-        .string(name)
-        .into_iter()
-        .flat_map(|at| table.named(at))
 }
 
 const SHT_SYMTAB: u32 = 2;

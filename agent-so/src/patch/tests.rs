@@ -40,11 +40,11 @@ macro_rules! family {
                 name: stringify!($module),
                 marks: &$marks,
                 hooks: &[$(Hook {
-                    name: Name::Exact($target),
+                    name: $target,
                     replacements: [$hook::REPLACEMENT; COPIES],
                     originals: &$hook::ORIGINALS,
                 }),*],
-                helpers: &[Helper { name: Name::Exact($helper), addresses: &HELPER }],
+                helpers: &[Helper { name: $helper, addresses: &HELPER }],
                 begun: |copy| {
                     assert_eq!(copy, 0);
                     $(assert!(!$hook::ORIGINALS[0].load(Ordering::Acquire).is_null());)*
@@ -113,7 +113,7 @@ fn call(f: extern "C" fn(i32, i32) -> i32, a: i32, b: i32) -> i32 {
 }
 
 family!(arithmetic,
-    marks [Name::Exact("otel_run_test_add"), Name::Exact("otel_run_test_sub")],
+    marks ["otel_run_test_add", "otel_run_test_sub"],
     hooks [add = "otel_run_test_add", sub = "otel_run_test_sub"],
     helper "otel_run_test_kept");
 
@@ -148,7 +148,7 @@ fn replacements_are_called_and_call_the_originals() {
 }
 
 family!(left,
-    marks [Name::Exact("otel_run_test_left_add")],
+    marks ["otel_run_test_left_add"],
     hooks [add = "otel_run_test_left_add", sub = "otel_run_test_left_sub"],
     helper "otel_run_test_kept");
 

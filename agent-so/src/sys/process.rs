@@ -9,6 +9,7 @@ use crate::conn::resolver::Names;
 use crate::conn::session::Sessions;
 use crate::conn::table::Table;
 use crate::context::Correlation;
+use crate::context::bridge::cells::Cells;
 use crate::export::Queue;
 use crate::export::record::Record;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
@@ -38,6 +39,8 @@ pub(crate) struct State {
     pub(crate) hellos: Hellos,
     /// Sessions of TLS libraries.
     pub(crate) sessions: Sessions,
+    /// What is served on accepted sockets.
+    pub(crate) cells: Cells,
     /// Way to the exporter.
     pub(crate) queue: Queue,
     /// What was dropped and why.
@@ -193,6 +196,11 @@ impl IdSource {
             word.copy_from_slice(half);
             seed.store(u64::from_ne_bytes(word), Ordering::Relaxed);
         }
+    }
+
+    /// A number that no other process has, forked children included.
+    pub(crate) fn salt(&self) -> u64 {
+        self.seed[0].load(Ordering::Relaxed)
     }
 
     /// The next 128 random bits, of which each half is not zero.

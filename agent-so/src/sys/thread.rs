@@ -13,9 +13,13 @@ pub(crate) const VFORK: u32 = 2;
 /// This thread has a descriptor table of its own.
 pub(crate) const SEPARATE: u32 = 8;
 /// Virtual threads of a Java machine run on this thread.
-pub(crate) const CARRIER: u32 = 16;
+pub(crate) const CARRIER: u32 = 64;
 /// This thread has read a server request.
 pub(crate) const SERVES: u32 = 4;
+/// What a bridge says of this thread it has from whoever began it (`bridge::ruby`).
+pub(crate) const INHERITED: u32 = 32;
+/// An event loop runs here that reads outside of the context in which it then calls the program (`bridge::python`).
+pub(crate) const READS_OUTSIDE: u32 = 16;
 
 /// Per-thread state. Cells suffice: only the owning thread (and its signal handlers) touches them.
 #[repr(C)]
@@ -24,13 +28,20 @@ pub(crate) struct Thread {
     guard: Cell<usize>,
     /// The server exchange whose bytes this thread read last (`records::Ref`, 0 for none).
     pub(crate) last_read: Cell<u64>,
-    /// [`AGENT`], [`VFORK`], [`SERVES`], [`SEPARATE`], [`CARRIER`].
+    /// [`AGENT`], [`VFORK`], [`SERVES`], [`SEPARATE`], [`READS_OUTSIDE`], [`INHERITED`], [`CARRIER`].
     pub(crate) flags: Cell<u32>,
-    _reserved: Cell<u32>,
+    /// Slot + 1 of the connection that `last_read` came on.
+    pub(crate) last_conn: Cell<u32>,
     /// Signals that the thread blocked when it began to serve.
     pub(crate) usual_mask: Cell<u64>,
     /// What a bridge says of the thread (`context::bridge`), 0 for nothing.
     pub(crate) current: Cell<u64>,
+    /// What a bridge told the runtime on this thread last.
+    pub(crate) told: Cell<u64>,
+    /// What a bridge is to tell the runtime as soon as the program's code is called.
+    pub(crate) pending: Cell<u64>,
+    /// What a bridge has to undo when that code returns: where, and how.
+    pub(crate) lent: Cell<[usize; 2]>,
 }
 
 global_asm!(
@@ -38,9 +49,9 @@ global_asm!(
     ".hidden otel_run_thread",
     ".globl otel_run_thread",
     ".type otel_run_thread,@object",
-    ".size otel_run_thread,40",
+    ".size otel_run_thread,72",
     ".p2align 3",
-    "otel_run_thread: .zero 40",
+    "otel_run_thread: .zero 72",
     ".previous",
 );
 
@@ -68,8 +79,9 @@ pub(crate) fn identity() -> usize {
     address() as usize
 }
 
+/// Where the calling thread's stack is.
 #[inline(always)]
-fn stack_pointer() -> usize {
+pub(crate) fn stack_pointer() -> usize {
     let sp: usize;
     // SAFETY: reads a register.
     unsafe { asm!("mov {}, rsp", out(reg) sp, options(nomem, nostack, preserves_flags)) };
@@ -103,7 +115,10 @@ impl Thread {
     /// Forgets the requests that this thread served in the process that it was forked from.
     pub(crate) fn forget(&self) {
         self.last_read.set(0);
+        self.last_conn.set(0);
         self.current.set(0);
+        self.told.set(0);
+        self.pending.set(0);
         self.clear(SERVES);
     }
 

@@ -17,6 +17,14 @@ pub enum Instrumentation {
     OpenSsl,
     /// What passes through GnuTLS.
     GnuTls,
+    /// Which request Ruby code works for.
+    Ruby,
+    /// The tasks and contexts of CPython.
+    Asyncio,
+    /// Threads, pools and greenlets that Python code starts.
+    Threading,
+    /// Which request JavaScript works for, in Node.
+    Node,
     /// Tasks of Java programs.
     Java,
     /// What passes through Java's own TLS.
@@ -31,7 +39,7 @@ struct Row {
     aliases: &'static [&'static str],
 }
 
-const ROWS: [Row; 6] = [
+const ROWS: [Row; 10] = [
     Row {
         name: "HTTP_SERVER",
         carrier: false,
@@ -65,6 +73,7 @@ const ROWS: [Row; 6] = [
             "NETTY",
             "NGINX",
             "PHP",
+            "PHP_FPM",
             "PUMA",
             "PYRAMID",
             "RACK",
@@ -139,9 +148,29 @@ const ROWS: [Row; 6] = [
         aliases: &["TLS"],
     },
     Row {
+        name: "RUBY",
+        carrier: true,
+        aliases: &["CONCURRENT_RUBY"],
+    },
+    Row {
+        name: "ASYNCIO",
+        carrier: true,
+        aliases: &["PYTHON"],
+    },
+    Row {
+        name: "THREADING",
+        carrier: true,
+        aliases: &["EVENTLET", "GEVENT", "PYTHON"],
+    },
+    Row {
+        name: "NODE",
+        carrier: true,
+        aliases: &["NODEJS", "ASYNC_HOOKS"],
+    },
+    Row {
         name: "JAVA",
         carrier: true,
-        aliases: &["EXECUTORS"],
+        aliases: &["EXECUTORS", "JVM"],
     },
     Row {
         name: "JSSE",

@@ -1,15 +1,19 @@
-//! The header lines that an outgoing HTTP/1 request gets.
+//! What an outgoing request gets: header lines in HTTP/1, a record of parameters in FastCGI.
 
 use super::{SpanContext, TRACEPARENT_LEN, baggage, format_traceparent, tracestate};
 use crate::config::traces::Propagators;
+use crate::protocol::fastcgi::params_header;
+use crate::protocol::outgoing::Syntax;
 
-/// Room for the lines in every case: less loses `baggage` and `tracestate` members, never correctness.
+/// Room for all of it in every case: less loses `baggage` and `tracestate` members, never correctness.
 pub const CONTEXT_HEADERS_MAX: usize = 10 * 1024;
 
 /// What is to be sent, and what the request has already. A request that has a `traceparent` is not to be touched at
 /// all: that is for the caller to see to.
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing<'a> {
+    /// How they are written down.
+    pub syntax: Syntax,
     /// Which headers are wanted at all.
     pub propagators: Propagators,
     /// The span that the request belongs to, or `None` to send no `traceparent` (and no `tracestate`).
@@ -24,40 +28,79 @@ pub struct Outgoing<'a> {
     pub has_baggage: bool,
 }
 
-/// Writes `traceparent: ...\r\n`, and `tracestate` and `baggage` lines likewise, and returns how many bytes that took. Lines
-/// are whole or not there; zero means that nothing is to be added.
+/// A context header in its spellings.
+struct Header {
+    line: &'static [u8],
+    param: &'static [u8],
+}
+
+const TRACEPARENT: Header = Header {
+    line: b"traceparent: ",
+    param: b"HTTP_TRACEPARENT",
+};
+const TRACESTATE: Header = Header {
+    line: b"tracestate: ",
+    param: b"HTTP_TRACESTATE",
+};
+const BAGGAGE: Header = Header {
+    line: b"baggage: ",
+    param: b"HTTP_BAGGAGE",
+};
+
+/// Writes `traceparent`, `tracestate` and `baggage`, as lines that end in CR LF or as one whole record, and returns how many
+/// bytes that took. Headers are whole or not there; zero means that nothing is to be added.
 pub fn write_context_headers(outgoing: &Outgoing<'_>, out: &mut [u8]) -> usize {
-    let mut lines = Lines { out, used: 0 };
+    match outgoing.syntax {
+        Syntax::FieldLines => {
+            let mut lines = Lines { out, used: 0 };
+            write_headers(outgoing, &mut lines);
+            lines.used
+        }
+        Syntax::Params(id) => {
+            let most = out.len().min(PARAMS_HEADER + usize::from(u16::MAX));
+            let mut record = Record {
+                out: &mut out[..most],
+                used: PARAMS_HEADER,
+            };
+            write_headers(outgoing, &mut record);
+            record.finish(id)
+        }
+    }
+}
+
+fn write_headers(outgoing: &Outgoing<'_>, headers: &mut impl Headers) {
     let context = outgoing
         .context
         .filter(|c| outgoing.propagators.trace_context && c.is_valid());
     if let Some(context) = context {
         let mut value = [0; TRACEPARENT_LEN];
         format_traceparent(&mut value, context);
-        let written = lines.add(b"traceparent: ", |room| {
-            match room.get_mut(..TRACEPARENT_LEN) {
-                Some(room) => {
-                    room.copy_from_slice(&value);
-                    TRACEPARENT_LEN
-                }
-                None => 0,
+        let written = headers.add(&TRACEPARENT, |room| match room.get_mut(..TRACEPARENT_LEN) {
+            Some(room) => {
+                room.copy_from_slice(&value);
+                TRACEPARENT_LEN
             }
+            None => 0,
         });
         // Without its traceparent a tracestate means nothing.
         if written && !outgoing.has_tracestate {
-            lines.add(b"tracestate: ", |room| {
+            headers.add(&TRACESTATE, |room| {
                 tracestate::write(outgoing.tracestate, room)
             });
         }
     }
     if outgoing.propagators.baggage && !outgoing.has_baggage {
-        lines.add(b"baggage: ", |room| {
+        headers.add(&BAGGAGE, |room| {
             let value = baggage::limited(outgoing.baggage, room.len());
             room[..value.len()].copy_from_slice(value);
             value.len()
         });
     }
-    lines.used
+}
+
+trait Headers {
+    /// Adds a header whose value `write` puts into the room it is given; none for an empty value.
+    fn add(&mut self, header: &Header, write: impl FnOnce(&mut [u8]) -> usize) -> bool;
 }
 
 struct Lines<'a> {
@@ -65,11 +108,10 @@ struct Lines<'a> {
     used: usize,
 }
 
-impl Lines<'_> {
-    /// Adds a line whose value `write` puts into the room it is given; no line for an empty value.
-    fn add(&mut self, name: &[u8], write: impl FnOnce(&mut [u8]) -> usize) -> bool {
+impl Headers for Lines<'_> {
+    fn add(&mut self, header: &Header, write: impl FnOnce(&mut [u8]) -> usize) -> bool {
         const END: &[u8] = b"\r\n";
-        let value_at = self.used + name.len();
+        let value_at = self.used + header.line.len();
         let Some(value_max) = self.out.len().checked_sub(value_at + END.len()) else {
             return false;
         };
@@ -77,11 +119,59 @@ impl Lines<'_> {
         if len == 0 {
             return false;
         }
-        self.out[self.used..value_at].copy_from_slice(name);
+        self.out[self.used..value_at].copy_from_slice(header.line);
         let end = value_at + len;
         self.out[end..end + END.len()].copy_from_slice(END);
         self.used = end + END.len();
         true
+    }
+}
+
+const PARAMS_HEADER: usize = params_header(0, 0).len();
+
+/// A FastCGI record of name-value pairs: lengths up to 127 take one byte, longer ones four.
+struct Record<'a> {
+    out: &'a mut [u8],
+    used: usize,
+}
+
+impl Headers for Record<'_> {
+    fn add(&mut self, header: &Header, write: impl FnOnce(&mut [u8]) -> usize) -> bool {
+        /// Bytes by which a four-byte length is longer.
+        const LONG: usize = 3;
+        let name_at = self.used + 2 + LONG;
+        let Some(room) = self.out.get_mut(name_at + header.param.len()..) else {
+            return false;
+        };
+        let len = write(room);
+        if len == 0 {
+            return false;
+        }
+        let value_at = name_at + header.param.len();
+        let name_at = if len < 0x80 { name_at - LONG } else { name_at };
+        let name_end = name_at + header.param.len();
+        self.out.copy_within(value_at..value_at + len, name_end);
+        self.out[name_at..name_end].copy_from_slice(header.param);
+        self.out[self.used] = header.param.len() as u8;
+        if len < 0x80 {
+            self.out[self.used + 1] = len as u8;
+        } else {
+            let long = (len as u32 | 1 << 31).to_be_bytes();
+            self.out[self.used + 1..name_at].copy_from_slice(&long);
+        }
+        self.used = name_end + len;
+        true
+    }
+}
+
+impl Record<'_> {
+    fn finish(self, id: u16) -> usize {
+        let len = self.used - PARAMS_HEADER;
+        if len == 0 {
+            return 0;
+        }
+        self.out[..PARAMS_HEADER].copy_from_slice(&params_header(id, len as u16));
+        self.used
     }
 }
 
@@ -101,6 +191,7 @@ mod tests {
 
     fn outgoing() -> Outgoing<'static> {
         Outgoing {
+            syntax: Syntax::FieldLines,
             propagators: Propagators::default(),
             context: Some(&CONTEXT),
             tracestate: b"a=1",
@@ -212,6 +303,77 @@ mod tests {
             format!("{PARENT}baggage: b=2\r\n")
         );
         assert_eq!(text(&all, 5), "");
+    }
+
+    /// Reads a record back.
+    fn pairs(bytes: &[u8]) -> Vec<(String, String)> {
+        let (header, mut rest) = bytes.split_at(PARAMS_HEADER);
+        assert_eq!(header[..4], [1, 4, 0x12, 0x34]);
+        assert_eq!(
+            usize::from(header[4]) << 8 | usize::from(header[5]),
+            rest.len()
+        );
+        assert_eq!(header[6..], [0, 0]);
+        let mut found = Vec::new();
+        while let [name, first, ..] = *rest {
+            let long = first >= 0x80;
+            let (lengths, after) = rest.split_at(if long { 5 } else { 2 });
+            let value = lengths[1..].iter().fold(0, |n, b| n << 8 | u32::from(*b)) & 0x7fff_ffff;
+            assert_eq!(long, value > 127);
+            let (name, after) = after.split_at(name.into());
+            let (value, after) = after.split_at(value as usize);
+            let text = |b: &[u8]| String::from_utf8(b.to_vec()).unwrap();
+            found.push((text(name), text(value)));
+            rest = after;
+        }
+        found
+    }
+
+    #[test]
+    fn a_record_of_parameters() {
+        let all = Outgoing {
+            syntax: Syntax::Params(0x1234),
+            ..outgoing()
+        };
+        let mut out = [0xee; 1000];
+        let len = write_context_headers(&all, &mut out);
+        let parent = PARENT["traceparent: ".len()..].trim_end();
+        let expected = [
+            ("HTTP_TRACEPARENT", parent),
+            ("HTTP_TRACESTATE", "a=1"),
+            ("HTTP_BAGGAGE", "b=2,c=3"),
+        ];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(pairs(&out[..len]), expected);
+        let nothing = Outgoing {
+            context: None,
+            baggage: b"",
+            ..all
+        };
+        assert_eq!(write_context_headers(&nothing, &mut out), 0);
+        // Baggage loses members.
+        let whole = [
+            &expected[..],
+            &[("HTTP_BAGGAGE".to_owned(), "b=2".to_owned())],
+        ]
+        .concat();
+        for room in 0..len {
+            let got = write_context_headers(&all, &mut out[..room]);
+            assert!(
+                got == 0 || pairs(&out[..got]).iter().all(|pair| whole.contains(pair)),
+                "{room}"
+            );
+        }
+        for members in [10, 11, 12, 60] {
+            let bag = "k12345=v12,".repeat(members) + "end=1";
+            let long = Outgoing {
+                baggage: bag.as_bytes(),
+                ..all
+            };
+            let mut out = [0; 2000];
+            let len = write_context_headers(&long, &mut out);
+            assert_eq!(pairs(&out[..len])[2].1, bag);
+        }
     }
 
     proptest! {

@@ -1,7 +1,8 @@
 //! Which protocol is it? Decided from the first bytes of both directions, never from one alone.
 
 use super::tls::{self, Hello};
-use super::{Direction, Probe, http1};
+use super::{Direction, Probe, Protocol, fastcgi, http1};
+use crate::exchange::Kind;
 
 /// First bytes kept of each direction: as many as the neediest protocol wants to see.
 const PREFIX_MAX: usize = tls::PREFIX_MAX;
@@ -10,6 +11,25 @@ const PREFIX_MAX: usize = tls::PREFIX_MAX;
 const BUDGET: u32 = 4096;
 /// As many for a hello whose answer was seen: all that servers say before the client speaks again.
 const ANSWER_BUDGET: u32 = 64 * 1024;
+
+type Judge = fn(&[u8], &[u8]) -> Probe;
+
+/// The protocols: how many first bytes of a direction each wants to see, and its opinion of them. A new one is one more line.
+const PROBES: [(Protocol, usize, Judge); 2] = [
+    (Protocol::Http1, http1::PREFIX_MAX, http1::probe),
+    (Protocol::FastCgi, fastcgi::PREFIX_MAX, fastcgi::probe),
+];
+
+/// What the first bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// This protocol, and the program has this role.
+    Yes(Protocol, Kind),
+    /// None that is followed.
+    No,
+    /// Undecided.
+    More,
+}
 
 /// The first bytes of a connection.
 #[derive(Clone, Copy, Debug, Default)]
@@ -74,15 +94,21 @@ impl Detector {
         usize::from(self.sides[dir as usize].len)
     }
 
-    /// Asks the protocols. A new one is one more line here: `No` needs all of them, the first `Yes` wins.
-    pub(super) fn probe(&self) -> Probe {
+    /// Asks the protocols, see [`PROBES`]: `No` needs all of them, the first `Yes` wins.
+    pub(super) fn probe(&self) -> Found {
         let [incoming, outgoing] = &self.sides;
-        match http1::probe(
-            incoming.first(http1::PREFIX_MAX),
-            outgoing.first(http1::PREFIX_MAX),
-        ) {
-            Probe::More if self.seen > BUDGET => Probe::No,
-            probe => probe,
+        let mut all_say_no = true;
+        for (protocol, most, probe) in PROBES {
+            match probe(incoming.first(most), outgoing.first(most)) {
+                Probe::Yes(role) => return Found::Yes(protocol, role),
+                Probe::No => {}
+                Probe::More => all_say_no = false,
+            }
+        }
+        if all_say_no || self.seen > BUDGET {
+            Found::No
+        } else {
+            Found::More
         }
     }
 

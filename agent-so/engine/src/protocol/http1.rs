@@ -8,9 +8,9 @@
 //! bodies may have any length; what is *kept* of a head has the caps of [`crate::exchange`].
 
 mod body;
-mod head;
-mod lexer;
-mod line;
+pub(super) mod head;
+pub(super) mod lexer;
+pub(super) mod line;
 mod pending;
 mod request;
 mod response;
@@ -30,7 +30,7 @@ pub const PREFIX_MAX: usize = 32;
 
 /// Where a reader stands after some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Progress {
+pub(super) enum Progress {
     /// All bytes used, more to come.
     More,
     /// The end was reached, perhaps before the last of the bytes.
@@ -150,8 +150,11 @@ impl BodyTail {
 }
 
 impl Machine {
-    pub(super) fn start(&mut self, role: Kind) {
-        self.role = role;
+    pub(super) fn new(role: Kind) -> Self {
+        Self {
+            role,
+            ..Self::default()
+        }
     }
 
     pub(super) fn role(&self) -> Kind {

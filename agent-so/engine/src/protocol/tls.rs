@@ -87,13 +87,24 @@ mod tests {
 
     #[test]
     fn what_is_no_client_hello_is_told_at_its_first_wrong_byte() {
-        for (at, value) in [(0, 0x17), (1, 2), (2, 5), (5, 2), (6, 1)] {
+        for (at, value) in [(0, 0x17), (1, 2), (2, 5), (5, 3), (6, 1)] {
             let mut bytes = client_hello();
             bytes[at] = value;
             assert_eq!(hello(&bytes[..=at]), Hello::No, "byte {at}");
             assert_eq!(hello(&bytes), Hello::No, "byte {at}");
         }
         assert_eq!(hello(b"GET / HTTP/1.1\r\n"), Hello::No);
+    }
+
+    #[test]
+    fn the_servers_answer_is_told() {
+        let mut bytes = client_hello();
+        bytes[5] = 2;
+        for len in 1..6 {
+            assert_eq!(hello(&bytes[..len]), Hello::More, "{len}");
+        }
+        assert_eq!(hello(&bytes[..6]), Hello::Answer);
+        assert_eq!(hello(&bytes), Hello::Answer);
     }
 
     #[test]

@@ -17,11 +17,11 @@ mod natives;
 mod rules;
 mod tls;
 
-use super::Bridge;
+use super::{Bridge, Read};
 use crate::export::record::Ref;
 use crate::hooks::contain;
 use crate::hooks::tls::hook;
-use crate::patch::{COPIES, Family, Hook, Name, Originals};
+use crate::patch::{COPIES, Family, Hook, Originals};
 use crate::settings;
 use crate::sys::log;
 use crate::sys::thread::{self, CARRIER};
@@ -36,14 +36,21 @@ use std::ffi::{CStr, c_char, c_uchar, c_void};
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 /// What the patcher looks for. A library made by GraalVM's native-image is found too, and has no tool interface.
-pub(crate) static FAMILY: Family = Family {
+static FAMILY: Family = Family {
     name: "Java",
-    marks: &[Name::Exact("JNI_CreateJavaVM")],
+    marks: &["JNI_CreateJavaVM"],
     hooks: &[hook!("JNI_CreateJavaVM", create, CREATE)],
     helpers: &[],
     begun: |_| {},
     gone: |_| {},
 };
+
+/// What the patcher is to look for, by the settings. Called once, in the constructor.
+pub(crate) fn wanted() -> Option<&'static Family> {
+    let on = settings::get().config.instrumentations;
+    let any = [Instrumentation::Java, Instrumentation::Jsse];
+    any.iter().any(|which| on.is_enabled(*which)).then_some(&FAMILY)
+}
 
 static CREATE: Originals = [const { AtomicPtr::new(std::ptr::null_mut()) }; COPIES];
 
@@ -73,12 +80,17 @@ const HELPERS: [(&str, &[u8]); 9] = helpers![
 static MACHINE: AtomicPtr<JavaVM> = AtomicPtr::new(std::ptr::null_mut());
 /// A global reference to the helper class, and methods of it.
 static HELPER: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
-static READ: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
-static ASKED: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
+static READ_METHOD: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
+static ASKED_METHOD: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
 /// A class has not the methods without which the bridge would tell wrong things.
 static UNFIT: AtomicBool = AtomicBool::new(false);
 
-static BRIDGE: Bridge = Bridge { request_read, ask };
+static BRIDGE: Bridge = Bridge {
+    server_read,
+    accepted: |_| {},
+    handshake: || {},
+    ask,
+};
 
 unsafe extern "C" fn create<const COPY: usize>(
     machine: *mut *mut JavaVM,
@@ -122,7 +134,7 @@ unsafe fn begin(machine: *mut JavaVM, env: *mut JNIEnv) -> Result<(), Refused> {
         .and_then(|()| {
             // SAFETY: by the caller's promise.
             unsafe { expect_references(env) };
-            let loaded = jvmti.loaded(|name| wanted(name).is_some())?;
+            let loaded = jvmti.loaded(|name| rules_for(name).is_some())?;
             let done = jvmti.retransform(&loaded);
             for class in loaded {
                 // SAFETY: a local reference of this thread's.
@@ -138,7 +150,7 @@ unsafe fn begin(machine: *mut JavaVM, env: *mut JNIEnv) -> Result<(), Refused> {
         // SAFETY: by the caller's promise; an exception that is pending is ours.
         unsafe { clear(env) };
         UNFIT.store(true, Ordering::Release);
-        if let Ok(loaded) = jvmti.loaded(|name| wanted(name).is_some()) {
+        if let Ok(loaded) = jvmti.loaded(|name| rules_for(name).is_some()) {
             // The files pass unchanged now.
             let _ = jvmti.retransform(&loaded);
         }
@@ -198,8 +210,8 @@ unsafe fn define(env: *mut JNIEnv, jvmti: Jvmti) -> Result<(), Refused> {
         }
         tls::SEND.store(send.cast(), Ordering::Release);
         tls::CLASS.store(global_tls.cast(), Ordering::Release);
-        READ.store(read.cast(), Ordering::Release);
-        ASKED.store(asked.cast(), Ordering::Release);
+        READ_METHOD.store(read.cast(), Ordering::Release);
+        ASKED_METHOD.store(asked.cast(), Ordering::Release);
         HELPER.store(global.cast(), Ordering::Release);
         for class in classes {
             delete(env, class);
@@ -263,7 +275,7 @@ unsafe fn clear(env: *mut JNIEnv) {
 }
 
 /// The rules for a class, if what they are for is on.
-fn wanted(name: &[u8]) -> Option<&'static rules::Class> {
+fn rules_for(name: &[u8]) -> Option<&'static rules::Class> {
     let on = settings::get().config.instrumentations;
     rules::of(name).filter(|class| on.is_enabled(class.instrumentation()))
 }
@@ -286,7 +298,7 @@ unsafe extern "C" fn class_file(
     }
     contain(|| {
         // SAFETY: a string, as specified.
-        let class = wanted(unsafe { CStr::from_ptr(name) }.to_bytes())?;
+        let class = rules_for(unsafe { CStr::from_ptr(name) }.to_bytes())?;
         // SAFETY: a file of this length, as specified.
         let file = unsafe { std::slice::from_raw_parts(file, len as usize) };
         let changed = classfile::change(file, class.helper, class.rules);
@@ -337,9 +349,13 @@ fn callable(method: &AtomicPtr<c_void>) -> Option<(*mut JNIEnv, jclass, jmethodI
 }
 
 /// A thread that virtual threads run on is in native code, which a virtual thread has called: it can call Java.
-fn request_read(reference: Ref) {
+fn server_read(read: &Read) {
+    let reference = read.request;
+    if reference == Ref::default() {
+        return;
+    }
     if thread::current().has(CARRIER)
-        && let Some((env, class, read)) = callable(&READ)
+        && let Some((env, class, read)) = callable(&READ_METHOD)
     {
         let argument = jvalue {
             j: reference.0 as jlong,
@@ -359,7 +375,7 @@ fn request_read(reference: Ref) {
 
 fn ask() {
     if thread::current().has(CARRIER)
-        && let Some((env, class, asked)) = callable(&ASKED)
+        && let Some((env, class, asked)) = callable(&ASKED_METHOD)
     {
         // SAFETY: the helper's method, which takes nothing, gives a long and throws nothing.
         let context = unsafe {

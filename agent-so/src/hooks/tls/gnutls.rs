@@ -5,9 +5,9 @@
 
 use super::{Library, address, function, helper, original, piece, slots};
 use crate::conn::edit::Wire;
-use crate::conn::session::{self, Call, Id};
+use crate::conn::session::{self, ANY, Call, Doing, Id};
 use crate::conn::{connect, observe, rewrite};
-use crate::patch::{COPIES, Family, Hook, Name, Originals};
+use crate::patch::{COPIES, Family, Hook, Originals};
 use crate::sys::errno;
 use agent_engine::exchange::Fault;
 use libc::{size_t, ssize_t};
@@ -17,25 +17,28 @@ use std::sync::atomic::AtomicPtr;
 type Session = *mut c_void;
 
 slots! {
-    RECV RECV_SEQ RECV_PACKET SEND SEND2 HANDSHAKE BYE DEINIT
-    GET_RANDOM TRANSPORT_GET_PTR PACKET_GET
+    INIT RECV RECV_SEQ RECV_PACKET SEND SEND2 CORK UNCORK HANDSHAKE BYE DEINIT
+    GET_RANDOM TRANSPORT_GET_PTR PACKET_GET ERROR_IS_FATAL
 }
 
 /// What the patcher looks for and replaces. `gnutls_record_send_file` sends by `gnutls_record_send`.
 pub(crate) static FAMILY: Family = Family {
     name: "GnuTLS",
     marks: &[
-        Name::Exact("gnutls_record_send"),
-        Name::Exact("gnutls_record_recv"),
-        Name::Exact("gnutls_deinit"),
-        Name::Exact("gnutls_session_get_random"),
+        "gnutls_record_send",
+        "gnutls_record_recv",
+        "gnutls_deinit",
+        "gnutls_session_get_random",
     ],
     hooks: &[
+        hook!("gnutls_init", init, INIT),
         hook!("gnutls_record_recv", recv, RECV),
         hook!("gnutls_record_recv_seq", recv_seq, RECV_SEQ),
         hook!("gnutls_record_recv_packet", recv_packet, RECV_PACKET),
         hook!("gnutls_record_send", send, SEND),
         hook!("gnutls_record_send2", send2, SEND2),
+        hook!("gnutls_record_cork", cork, CORK),
+        hook!("gnutls_record_uncork", uncork, UNCORK),
         hook!("gnutls_handshake", handshake, HANDSHAKE),
         hook!("gnutls_bye", bye, BYE),
         hook!("gnutls_deinit", deinit, DEINIT),
@@ -44,6 +47,7 @@ pub(crate) static FAMILY: Family = Family {
         helper("gnutls_session_get_random", &GET_RANDOM),
         helper("gnutls_transport_get_ptr", &TRANSPORT_GET_PTR),
         helper("gnutls_packet_get", &PACKET_GET),
+        helper("gnutls_error_is_fatal", &ERROR_IS_FATAL),
     ],
     begun: |_| {},
     gone: |copy| session::forget_copy(Library::GnuTls, copy),
@@ -102,16 +106,16 @@ pub(super) fn descriptor(id: Id) -> Option<i32> {
 
 /// A call returned `result`, a negative number: 0 at the end of the stream, else -1, and the session knows whether it is
 /// for good.
-fn failure(call: &Call, result: ssize_t, reading: bool) -> isize {
-    const WARNING_ALERT: ssize_t = -16;
-    const AGAIN: ssize_t = -28;
-    const REHANDSHAKE: ssize_t = -37;
-    const INTERRUPTED: ssize_t = -52;
+fn failure(call: &Call, copy: usize, result: ssize_t, reading: bool) -> isize {
     const PUSH: ssize_t = -53;
     const PULL: ssize_t = -54;
     const PREMATURE_END: ssize_t = -110;
+    let is_fatal = function!(ERROR_IS_FATAL, copy, fn(c_int) -> c_int).is_none_or(|f| {
+        // SAFETY: it only looks at the number.
+        unsafe { f(result as c_int) != 0 }
+    });
     let fault = match result {
-        WARNING_ALERT | AGAIN | REHANDSHAKE | INTERRUPTED => Fault::None,
+        _ if !is_fatal => Fault::None,
         PREMATURE_END if reading => return 0,
         PUSH | PULL => match connect::fault(errno::get()) {
             Fault::None => Fault::Other,
@@ -133,7 +137,7 @@ macro_rules! reads {
                 $($extra: $ty,)*
             ) -> ssize_t {
                 let real = original!($slot, COPY, fn(Session, *mut c_void, size_t, $($ty),*) -> ssize_t, else -1);
-                let call = session::enter(id::<COPY>(session), buffer);
+                let call = session::enter(id::<COPY>(session), Doing::Reads, buffer);
                 // SAFETY: the program's own call.
                 let result = unsafe { real(session, buffer, len, $($extra),*) };
                 if let Some(call) = call
@@ -141,7 +145,7 @@ macro_rules! reads {
                 {
                     let got = match result {
                         0.. => result,
-                        _ => failure(&call, result, true),
+                        _ => failure(&call, COPY, result, true),
                     };
                     observe::received_on(&call, got, piece(buffer, len));
                 }
@@ -161,7 +165,7 @@ unsafe extern "C" fn recv_packet<const COPY: usize>(
     packet: *mut *mut c_void,
 ) -> ssize_t {
     let real = original!(RECV_PACKET, COPY, fn(Session, *mut *mut c_void) -> ssize_t, else -1);
-    let call = session::enter(id::<COPY>(session), std::ptr::null());
+    let call = session::enter(id::<COPY>(session), Doing::Reads, std::ptr::null());
     // SAFETY: the program's own call.
     let result = unsafe { real(session, packet) };
     let Some(call) = call else { return result };
@@ -179,7 +183,7 @@ unsafe extern "C" fn recv_packet<const COPY: usize>(
     let got = match result {
         1.. => (data.size as ssize_t).min(result),
         0 => 0,
-        _ => failure(&call, result, true),
+        _ => failure(&call, COPY, result, true),
     };
     observe::received_on(&call, got, piece(data.data.cast(), data.size as usize));
     result
@@ -193,7 +197,7 @@ unsafe fn written(
     len: usize,
     real: &dyn Fn(*const c_void, usize) -> ssize_t,
 ) -> ssize_t {
-    let Some(call) = session::enter(id, buffer) else {
+    let Some(call) = session::enter(id, Doing::Writes, buffer) else {
         return real(buffer, len);
     };
     if len == 0 {
@@ -217,11 +221,13 @@ unsafe fn written(
         last.set(result);
         match result {
             0.. => result,
-            _ => failure(&call, result, false),
+            _ => failure(&call, id.copy, result, false),
         }
     };
+    // Into the cork goes all of it.
+    let partial = !call.is_corked();
     // SAFETY: the program's buffer, and `send` makes the same call on other bytes.
-    let count = unsafe { rewrite::write_on(&call, piece(buffer, len), true, send) };
+    let count = unsafe { rewrite::write_on(&call, piece(buffer, len), partial, send) };
     if count > 0 { count } else { last.get() }
 }
 
@@ -251,14 +257,48 @@ unsafe extern "C" fn send2<const COPY: usize>(
     unsafe { written(id::<COPY>(session), buffer, len, &call) }
 }
 
+unsafe extern "C" fn cork<const COPY: usize>(session: Session) {
+    let real = original!(CORK, COPY, fn(Session));
+    if let Some(call) = session::enter(id::<COPY>(session), Doing::Writes, std::ptr::null()) {
+        call.cork(true);
+    }
+    // SAFETY: the program's own call.
+    unsafe { real(session) };
+}
+
+/// What was written into the cork is written by the library once more, and was seen already.
+unsafe extern "C" fn uncork<const COPY: usize>(session: Session, flags: c_uint) -> c_int {
+    let real = original!(UNCORK, COPY, fn(Session, c_uint) -> c_int, else -1);
+    let call = session::enter(id::<COPY>(session), Doing::Writes, ANY);
+    if let Some(call) = &call {
+        call.cork(false);
+    }
+    // SAFETY: the program's own call.
+    unsafe { real(session, flags) }
+}
+
+/// The library does not tell later which end a session is.
+unsafe extern "C" fn init<const COPY: usize>(session: *mut Session, flags: c_uint) -> c_int {
+    const SERVER: c_uint = 1;
+    let real = original!(INIT, COPY, fn(*mut Session, c_uint) -> c_int, else -1);
+    // SAFETY: the program's own call.
+    let result = unsafe { real(session, flags) };
+    if result == 0 {
+        // SAFETY: the library has just written it.
+        let object = unsafe { *session };
+        session::made(id::<COPY>(object), flags & SERVER != 0);
+    }
+    result
+}
+
 unsafe extern "C" fn handshake<const COPY: usize>(session: Session) -> c_int {
     let real = original!(HANDSHAKE, COPY, fn(Session) -> c_int, else -1);
-    let call = session::enter(id::<COPY>(session), std::ptr::null());
+    let call = session::enter(id::<COPY>(session), Doing::Else, std::ptr::null());
     // SAFETY: the program's own call.
     let result = unsafe { real(session) };
     if let Some(call) = call
         && result < 0
-        && (failure(&call, result as ssize_t, true) == 0 || call.has_failed())
+        && (failure(&call, COPY, result as ssize_t, true) == 0 || call.has_failed())
     {
         session::handshake_failed(&call);
     }
@@ -267,7 +307,7 @@ unsafe extern "C" fn handshake<const COPY: usize>(session: Session) -> c_int {
 
 unsafe extern "C" fn bye<const COPY: usize>(session: Session, how: c_uint) -> c_int {
     let real = original!(BYE, COPY, fn(Session, c_uint) -> c_int, else -1);
-    let call = session::enter(id::<COPY>(session), std::ptr::null());
+    let call = session::enter(id::<COPY>(session), Doing::Else, std::ptr::null());
     // SAFETY: the program's own call.
     let result = unsafe { real(session, how) };
     if let Some(call) = call

@@ -5,10 +5,11 @@
 
 use super::{Library, address, function, helper, original, piece, slots};
 use crate::conn::edit::Wire;
-use crate::conn::session::{self, Call, Id};
+use crate::conn::session::{self, Call, Doing, Id};
 use crate::conn::slot::SERVER;
 use crate::conn::{connect, observe, rewrite};
-use crate::patch::{COPIES, Family, Hook, Name, Originals};
+use crate::context::bridge;
+use crate::patch::{COPIES, Family, Hook, Originals};
 use crate::sys::errno;
 use agent_engine::exchange::Fault;
 use agent_engine::protocol::Direction;
@@ -20,7 +21,7 @@ use std::sync::atomic::AtomicPtr;
 type Ssl = *mut c_void;
 
 slots! {
-    READ READ_EX READ_EARLY WRITE WRITE_EX WRITE_EX2 WRITE_EARLY SENDFILE HANDSHAKE CONNECT SHUTDOWN FREE CLEAR
+    READ READ_EX READ_EARLY WRITE WRITE_EX WRITE_EX2 WRITE_EARLY SENDFILE HANDSHAKE CONNECT SHUTDOWN UP_REF FREE CLEAR
     GET_ERROR GET_RBIO GET_FD GET_RFD GET_CLIENT_RANDOM IS_SERVER GET_SERVERNAME CTRL GET_MODE IS_INIT_FINISHED
 }
 
@@ -28,11 +29,7 @@ slots! {
 /// it does not call, `SSL_write` among it. They leave out GnuTLS's imitation, which ends in GnuTLS's functions.
 pub(crate) static FAMILY: Family = Family {
     name: "OpenSSL",
-    marks: &[
-        Name::Exact("SSL_free"),
-        Name::Exact("SSL_get_error"),
-        Name::Exact("SSL_get_rbio"),
-    ],
+    marks: &["SSL_free", "SSL_get_error", "SSL_get_rbio"],
     hooks: &[
         hook!("SSL_read", read, READ),
         hook!("SSL_read_ex", read_ex, READ_EX),
@@ -45,6 +42,7 @@ pub(crate) static FAMILY: Family = Family {
         hook!("SSL_do_handshake", do_handshake, HANDSHAKE),
         hook!("SSL_connect", connect, CONNECT),
         hook!("SSL_shutdown", shutdown, SHUTDOWN),
+        hook!("SSL_up_ref", up_ref, UP_REF),
         hook!("SSL_free", free, FREE),
         hook!("SSL_clear", clear, CLEAR),
     ],
@@ -140,14 +138,6 @@ fn writes_partially(copy: usize, ssl: Ssl) -> bool {
     })
 }
 
-/// What a call was doing that failed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Doing {
-    Reading,
-    Writing,
-    Handshaking,
-}
-
 /// A call returned `result`, which is no success: 0 at the end of the stream, else -1, and the session knows whether it is
 /// for good. Keeps errno.
 fn failure(call: &Call, copy: usize, ssl: Ssl, result: c_int, doing: Doing) -> isize {
@@ -178,10 +168,15 @@ fn failure(call: &Call, copy: usize, ssl: Ssl, result: c_int, doing: Doing) -> i
     errno::set(errno);
     if !established && fault != Some(Fault::None) {
         session::handshake_failed(call);
+        if doing == Doing::Writes {
+            // A request was begun by the write: that is what failed.
+            call.failed(Fault::TlsHandshake);
+            return -1;
+        }
     }
     match fault {
         // A peer that hangs up without a goodbye is an error of the library's too, and the end of the stream all the same.
-        None | Some(Fault::Other) if doing == Doing::Reading => 0,
+        None | Some(Fault::Other) if doing == Doing::Reads => 0,
         fault => {
             call.failed(fault.unwrap_or(Fault::ConnectionReset));
             -1
@@ -191,7 +186,7 @@ fn failure(call: &Call, copy: usize, ssl: Ssl, result: c_int, doing: Doing) -> i
 
 unsafe extern "C" fn read<const COPY: usize>(ssl: Ssl, buffer: *mut c_void, len: c_int) -> c_int {
     let real = original!(READ, COPY, fn(Ssl, *mut c_void, c_int) -> c_int, else -1);
-    let call = session::enter(id::<COPY>(ssl), buffer);
+    let call = session::enter(id::<COPY>(ssl), Doing::Reads, buffer);
     // SAFETY: the program's own call.
     let result = unsafe { real(ssl, buffer, len) };
     if let Some(call) = call
@@ -199,7 +194,7 @@ unsafe extern "C" fn read<const COPY: usize>(ssl: Ssl, buffer: *mut c_void, len:
     {
         let got = match result {
             1.. => result as isize,
-            _ => failure(&call, COPY, ssl, result, Doing::Reading),
+            _ => failure(&call, COPY, ssl, result, Doing::Reads),
         };
         observe::received_on(&call, got, piece(buffer, len as usize));
     }
@@ -213,7 +208,7 @@ unsafe extern "C" fn read_ex<const COPY: usize>(
     got: *mut size_t,
 ) -> c_int {
     let real = original!(READ_EX, COPY, fn(Ssl, *mut c_void, size_t, *mut size_t) -> c_int, else 0);
-    let call = session::enter(id::<COPY>(ssl), buffer);
+    let call = session::enter(id::<COPY>(ssl), Doing::Reads, buffer);
     // SAFETY: the program's own call.
     let result = unsafe { real(ssl, buffer, len, got) };
     if let Some(call) = call
@@ -222,7 +217,7 @@ unsafe extern "C" fn read_ex<const COPY: usize>(
         let got = match result {
             // SAFETY: the library has just written it.
             1.. => unsafe { *got as isize },
-            _ => failure(&call, COPY, ssl, result, Doing::Reading),
+            _ => failure(&call, COPY, ssl, result, Doing::Reads),
         };
         observe::received_on(&call, got, piece(buffer, len));
     }
@@ -238,7 +233,7 @@ unsafe extern "C" fn read_early<const COPY: usize>(
 ) -> c_int {
     let real =
         original!(READ_EARLY, COPY, fn(Ssl, *mut c_void, size_t, *mut size_t) -> c_int, else 0);
-    let call = session::enter(id::<COPY>(ssl), buffer);
+    let call = session::enter(id::<COPY>(ssl), Doing::Reads, buffer);
     // SAFETY: the program's own call.
     let result = unsafe { real(ssl, buffer, len, got) };
     if let Some(call) = call
@@ -262,7 +257,7 @@ unsafe fn written(
     len: usize,
     real: &dyn Fn(*const c_void, usize) -> (c_int, usize),
 ) -> (c_int, usize) {
-    let Some(call) = session::enter(id, buffer) else {
+    let Some(call) = session::enter(id, Doing::Writes, buffer) else {
         return real(buffer, len);
     };
     let ssl = id.object as Ssl;
@@ -270,7 +265,7 @@ unsafe fn written(
         // Some drive the handshake by writing nothing.
         let (result, count) = real(buffer, len);
         if result <= 0 {
-            failure(&call, id.copy, ssl, result, Doing::Handshaking);
+            failure(&call, id.copy, ssl, result, Doing::Else);
         }
         return (result, count);
     }
@@ -287,7 +282,7 @@ unsafe fn written(
         if result > 0 {
             count as isize
         } else {
-            failure(&call, id.copy, ssl, result, Doing::Writing)
+            failure(&call, id.copy, ssl, result, Doing::Writes)
         }
     };
     let partial = !call.at.conn.hint(SERVER) && writes_partially(id.copy, ssl);
@@ -364,7 +359,7 @@ unsafe extern "C" fn sendfile<const COPY: usize>(
     flags: c_int,
 ) -> ssize_t {
     let real = original!(SENDFILE, COPY, fn(Ssl, c_int, off_t, size_t, c_int) -> ssize_t, else -1);
-    let call = session::enter(id::<COPY>(ssl), std::ptr::null());
+    let call = session::enter(id::<COPY>(ssl), Doing::Writes, std::ptr::null());
     // SAFETY: the program's own call.
     let result = unsafe { real(ssl, fd, offset, len, flags) };
     if let Some(call) = call
@@ -380,13 +375,16 @@ macro_rules! handshakes {
         $(
             unsafe extern "C" fn $name<const COPY: usize>(ssl: Ssl) -> c_int {
                 let real = original!($slot, COPY, fn(Ssl) -> c_int, else -1);
-                let call = session::enter(id::<COPY>(ssl), std::ptr::null());
+                let call = session::enter(id::<COPY>(ssl), Doing::Else, std::ptr::null());
                 // SAFETY: the program's own call.
                 let result = unsafe { real(ssl) };
-                if let Some(call) = call
-                    && result <= 0
-                {
-                    failure(&call, COPY, ssl, result, Doing::Handshaking);
+                if let Some(call) = call {
+                    if result <= 0 {
+                        failure(&call, COPY, ssl, result, Doing::Else);
+                    }
+                    if is_server(id::<COPY>(ssl)) == Some(true) {
+                        bridge::handshake();
+                    }
                 }
                 result
             }
@@ -400,7 +398,7 @@ handshakes! {
 
 unsafe extern "C" fn shutdown<const COPY: usize>(ssl: Ssl) -> c_int {
     let real = original!(SHUTDOWN, COPY, fn(Ssl) -> c_int, else -1);
-    let call = session::enter(id::<COPY>(ssl), std::ptr::null());
+    let call = session::enter(id::<COPY>(ssl), Doing::Else, std::ptr::null());
     // SAFETY: the program's own call.
     let result = unsafe { real(ssl) };
     if let Some(call) = call
@@ -411,10 +409,20 @@ unsafe extern "C" fn shutdown<const COPY: usize>(ssl: Ssl) -> c_int {
     result
 }
 
+unsafe extern "C" fn up_ref<const COPY: usize>(ssl: Ssl) -> c_int {
+    let real = original!(UP_REF, COPY, fn(Ssl) -> c_int, else 0);
+    // SAFETY: the program's own call.
+    let result = unsafe { real(ssl) };
+    if result > 0 {
+        session::shared(id::<COPY>(ssl));
+    }
+    result
+}
+
 unsafe extern "C" fn free<const COPY: usize>(ssl: Ssl) {
     let real = original!(FREE, COPY, fn(Ssl));
     if !ssl.is_null() {
-        session::end(ssl as usize);
+        session::release(ssl as usize);
     }
     // SAFETY: the program's own call.
     unsafe { real(ssl) };
@@ -422,7 +430,7 @@ unsafe extern "C" fn free<const COPY: usize>(ssl: Ssl) {
 
 unsafe extern "C" fn clear<const COPY: usize>(ssl: Ssl) -> c_int {
     let real = original!(CLEAR, COPY, fn(Ssl) -> c_int, else 0);
-    session::restart(ssl as usize);
+    session::cleared(ssl as usize);
     // SAFETY: the program's own call.
     unsafe { real(ssl) }
 }

@@ -266,9 +266,9 @@ impl Head {
                 let ex = host.exchange(owner.id);
                 if self.comma {
                     self.comma = false;
-                    self.add_baggage(b",", ex);
+                    add_baggage(&mut self.baggage_full, b",", ex);
                 }
-                self.add_baggage(bytes, ex);
+                add_baggage(&mut self.baggage_full, bytes, ex);
             }
             // Only the start of the credentials, the scheme, tells something.
             Slot::Authorization => {
@@ -306,20 +306,6 @@ impl Head {
         }
         if self.capture == Capture::Streaming {
             ex.trim_captured();
-        }
-    }
-
-    /// Keeps whole members only, as many as fit (W3C Baggage section 3.3.2).
-    fn add_baggage(&mut self, bytes: &[u8], ex: &mut Exchange) {
-        if self.baggage_full {
-            return;
-        }
-        let room = BAGGAGE_MAX - ex.baggage().len();
-        ex.append_baggage(&bytes[..room.min(bytes.len())]);
-        let Some(&next) = bytes.get(room) else { return };
-        self.baggage_full = true;
-        if next != b',' {
-            ex.truncate_baggage(memrchr(b',', ex.baggage()).unwrap_or(0));
         }
     }
 
@@ -371,9 +357,23 @@ impl Head {
     }
 }
 
+/// Adds to the baggage. Keeps whole members only, as many as fit (W3C Baggage section 3.3.2); `full` once one did not.
+pub(in crate::protocol) fn add_baggage(full: &mut bool, bytes: &[u8], ex: &mut Exchange) {
+    if *full {
+        return;
+    }
+    let room = BAGGAGE_MAX - ex.baggage().len();
+    ex.append_baggage(&bytes[..room.min(bytes.len())]);
+    let Some(&next) = bytes.get(room) else { return };
+    *full = true;
+    if next != b',' {
+        ex.truncate_baggage(memrchr(b',', ex.baggage()).unwrap_or(0));
+    }
+}
+
 /// Whether the credentials that start like this are a signature over the request's fields: AWS Signature
 /// Version 4 or its draft-cavage relative.
-pub(super) fn signs(authorization: &[u8]) -> bool {
+pub(in crate::protocol) fn signs(authorization: &[u8]) -> bool {
     [&b"aws4-"[..], b"signature "].iter().any(|scheme| {
         authorization
             .get(..scheme.len())

@@ -8,7 +8,7 @@ pub(super) const NAME_MAX: usize = 48;
 /// Reads the lines from the end of the first line to the empty line. Names are kept, in lower case; values are
 /// handed through as they come, and only for the fields asked for: the others cost one search for their LF.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Lexer {
+pub(in crate::protocol) struct Lexer {
     at: At,
     /// Above [`NAME_MAX`] for a name that was too long.
     name_len: u8,
@@ -50,7 +50,7 @@ enum At {
 
 /// What a call of [`Lexer::next`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Piece<'a> {
+pub(in crate::protocol) enum Piece<'a> {
     /// All bytes are used up.
     More,
     /// A name is complete, see [`Lexer::name`]. Unless [`Lexer::want`] is called now, its value is skipped.
@@ -67,19 +67,19 @@ pub(super) enum Piece<'a> {
 
 impl Lexer {
     /// The name in lower case without trailing blanks; `None` when longer than [`NAME_MAX`].
-    pub(super) fn name(&self) -> Option<&[u8]> {
+    pub(in crate::protocol) fn name(&self) -> Option<&[u8]> {
         self.name
             .get(..usize::from(self.name_len))
             .map(<[u8]>::trim_ascii_end)
     }
 
     /// Asks for the value of the name just found.
-    pub(super) fn want(&mut self) {
+    pub(in crate::protocol) fn want(&mut self) {
         self.at = At::Lead;
     }
 
     /// Reads on; gives how many bytes were used and what they were.
-    pub(super) fn next<'a>(&mut self, bytes: &'a [u8]) -> (usize, Piece<'a>) {
+    pub(in crate::protocol) fn next<'a>(&mut self, bytes: &'a [u8]) -> (usize, Piece<'a>) {
         let mut used = 0;
         while let Some(&byte) = bytes.get(used) {
             let rest = &bytes[used..];

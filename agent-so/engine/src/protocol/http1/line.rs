@@ -204,7 +204,7 @@ impl RequestLine {
 
 /// `HTTP/1.x SP status [SP reason]`, then CR? LF.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct StatusLine {
+pub(in crate::protocol) struct StatusLine {
     /// Bytes of the fixed part seen: 7 version, 1 minor, 1 blank, 3 status, 1 separator.
     at: u8,
     minor: u8,
@@ -213,7 +213,7 @@ pub(super) struct StatusLine {
 
 impl StatusLine {
     /// Reads on; gives how many bytes were used. The line must not start with an empty line.
-    pub(super) fn feed(&mut self, bytes: &[u8]) -> (usize, Progress) {
+    pub(in crate::protocol) fn feed(&mut self, bytes: &[u8]) -> (usize, Progress) {
         for (i, &byte) in bytes.iter().enumerate() {
             match self.at {
                 0..=6 if byte == VERSION[usize::from(self.at)] => {}
@@ -240,7 +240,7 @@ impl StatusLine {
     }
 
     /// 100..=999; valid once the line is done.
-    pub(super) fn status(&self) -> u16 {
+    pub(in crate::protocol) fn status(&self) -> u16 {
         self.status
     }
 

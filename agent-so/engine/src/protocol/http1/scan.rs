@@ -4,6 +4,7 @@ use super::Progress;
 use super::head::signs;
 use super::lexer::{Lexer, Piece};
 use super::line::{Part, RequestLine, blank_lines};
+use crate::protocol::outgoing::{Head, Syntax};
 
 /// Length of a `traceparent` of version 00, bytes.
 const TRACEPARENT_LEN: usize = 55;
@@ -109,6 +110,25 @@ impl HeadScan {
             Progress::Bad => Scan::NotRequest,
         };
         self.state
+    }
+
+    pub(in crate::protocol) fn is_complete(&self) -> bool {
+        self.state == Scan::Complete
+    }
+
+    /// What was found; valid once complete.
+    pub fn head(&self) -> Head {
+        Head {
+            insert_at: self.line_end,
+            len: self.head_len,
+            traceparent: self.traceparent.map(|(at, _)| at),
+            has_traceparent: self.has_traceparent,
+            has_tracestate: self.has_tracestate,
+            has_baggage: self.has_baggage,
+            signed: self.signed,
+            is_partial: false,
+            syntax: Syntax::FieldLines,
+        }
     }
 
     fn request_line(&mut self, bytes: &[u8]) -> Progress {

@@ -9,7 +9,8 @@ use super::{
 use crate::exchange::{Exchange, Fault, Field};
 use crate::semconv::text::lossy;
 use crate::semconv::{
-    ERROR_TYPE, HTTP_REQUEST_METHOD, OTHER, SERVER_ADDRESS, SERVER_PORT, SpanSink, URL_FULL,
+    ERROR_TYPE, HTTP_REQUEST_METHOD, NETWORK_PROTOCOL_NAME, OTHER, SERVER_ADDRESS, SERVER_PORT,
+    SpanSink, URL_FULL,
 };
 use crate::url::{Authority, Port, Redaction, Resource, Target, default_port, push_authority};
 
@@ -84,7 +85,12 @@ pub(super) fn describe(
         }
     }
     put(sink, URL_FULL, text);
-    version(ex, sink);
+    if ex.fastcgi {
+        // The version is that of the request to the web server.
+        sink.string(NETWORK_PROTOCOL_NAME, "fastcgi");
+    } else {
+        version(ex, sink);
+    }
     outcome(ex, ERRORS_FROM, text, sink);
 }
 

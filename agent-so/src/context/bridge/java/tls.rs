@@ -4,12 +4,11 @@
 
 use super::clear;
 use crate::conn::edit::Wire;
-use crate::conn::session::{self, Call, Id};
+use crate::conn::session::{self, Call, Doing, Id};
 use crate::conn::{observe, rewrite};
 use crate::hooks::contain;
 use crate::hooks::tls::Library;
 use agent_engine::exchange::Fault;
-use agent_engine::protocol::Direction;
 use jni_sys::{JNI_TRUE, JNIEnv, jboolean, jbyteArray, jclass, jint, jlong, jobject, jvalue};
 use libc::iovec;
 use std::cell::RefCell;
@@ -28,8 +27,8 @@ fn id(session: jlong) -> Id {
     }
 }
 
-fn enter(session: jlong) -> Option<Call> {
-    session::enter(id(session), std::ptr::null())
+fn enter(session: jlong, doing: Doing) -> Option<Call> {
+    session::enter(id(session), doing, std::ptr::null())
 }
 
 /// A part of a Java array.
@@ -74,7 +73,7 @@ fn piece(bytes: &[u8]) -> iovec {
 }
 
 pub(super) unsafe extern "C" fn follows(_: *mut JNIEnv, _: jclass, session: jlong) -> jboolean {
-    contain(|| enter(session).is_some()).unwrap_or_default().into()
+    contain(|| enter(session, Doing::Else).is_some()).unwrap_or_default().into()
 }
 
 pub(super) unsafe extern "C" fn shaken(
@@ -87,11 +86,8 @@ pub(super) unsafe extern "C" fn shaken(
     contain(|| {
         // SAFETY: the caller's environment and array.
         let random = unsafe { copy(env, random, 0, 32) }?;
-        let dir = match client {
-            JNI_TRUE => Direction::Out,
-            _ => Direction::In,
-        };
-        session::introduce(id(session), random.as_slice().try_into().ok()?, dir);
+        let is_server = client != JNI_TRUE;
+        session::introduce(id(session), random.as_slice().try_into().ok()?, is_server);
         Some(())
     });
 }
@@ -107,9 +103,11 @@ pub(super) unsafe extern "C" fn failed(
     writing: jboolean,
 ) {
     contain(|| {
-        let call = enter(session)?;
+        let writing = writing == JNI_TRUE;
+        let doing = if writing { Doing::Writes } else { Doing::Reads };
+        let call = enter(session, doing)?;
         call.failed(Fault::Other);
-        if writing == JNI_TRUE {
+        if writing {
             observe::wrote_on(&call, -1, piece(&[]));
         } else {
             observe::received_on(&call, -1, piece(&[]));
@@ -127,7 +125,7 @@ pub(super) unsafe extern "C" fn received(
     count: jint,
 ) {
     contain(|| {
-        let call = enter(session)?;
+        let call = enter(session, Doing::Reads)?;
         // SAFETY: the caller's environment and array.
         let bytes = unsafe { copy(env, bytes, from, count) }?;
         observe::received_on(&call, bytes.len() as isize, piece(&bytes));
@@ -143,7 +141,7 @@ pub(super) unsafe extern "C" fn sent(
     count: jint,
 ) {
     contain(|| {
-        let call = enter(session)?;
+        let call = enter(session, Doing::Writes)?;
         // SAFETY: the caller's environment and array.
         let bytes = unsafe { copy(env, bytes, 0, count) }?;
         observe::wrote_on(&call, bytes.len() as isize, piece(&bytes));
@@ -160,7 +158,7 @@ pub(super) unsafe extern "C" fn written(
     count: jint,
 ) -> jbyteArray {
     let longer = contain(|| {
-        let call = enter(session)?;
+        let call = enter(session, Doing::Writes)?;
         // SAFETY: the caller's environment and array.
         let bytes = unsafe { copy(env, bytes, from, count) }?;
         let out = RefCell::new(Vec::new());
@@ -198,7 +196,7 @@ pub(super) unsafe extern "C" fn wrap(
     program: jobject,
 ) -> jint {
     let taken = contain(|| {
-        let call = enter(session)?;
+        let call = enter(session, Doing::Writes)?;
         // SAFETY: the caller's environment and array.
         let bytes = unsafe { copy(env, bytes, 0, count) }?;
         let send = |wire: Wire<'_>| {

@@ -308,3 +308,26 @@ fn a_failed_connect() {
         );
     }
 }
+
+#[test]
+fn through_fastcgi_the_protocol_is_named() {
+    let ex = exchange(
+        Kind::Client,
+        &[(Method, "GET"), (Target, "/a"), (Host, "h")],
+        |ex| {
+            ex.fastcgi = true;
+            ex.version = 20;
+        },
+    );
+    let expected = [
+        ("http.request.method", "GET"),
+        ("http.response.status_code", "#200"),
+        ("network.peer.address", "10.0.0.9"),
+        ("network.peer.port", "#4711"),
+        ("network.protocol.name", "fastcgi"),
+        ("server.address", "h"),
+        ("server.port", "#80"),
+        ("url.full", "http://h/a"),
+    ];
+    check(&ex, &Settings::default(), "GET", false, &expected);
+}

@@ -1,0 +1,182 @@
+'use strict';
+// Runs before the program's own code in every thread of node's (context/bridge/node.rs). It must never throw, print, or keep
+// the process alive. A token (a bigint) stands for a server request. The store of `requests` is
+// - a token: this code runs for that request;
+// - an object: an event of a client socket's. A pool may use the socket for somebody else by now, so what begins here has no
+//   parent; `token` is that of who had the socket connected;
+// - undefined: nobody.
+try {
+  const native = process._linkedBinding('otel_run');
+  delete require.cache[module.filename];
+  const options = process.env.NODE_OPTIONS;
+  if (options === native.option) delete process.env.NODE_OPTIONS;
+  else if (options?.endsWith(` ${native.option}`)) process.env.NODE_OPTIONS = options.slice(0, -native.option.length - 1);
+
+  const { AsyncLocalStorage, AsyncResource } = require('async_hooks');
+  const { subscribe } = require('diagnostics_channel');
+  const requests = new AsyncLocalStorage();
+  const EVENT = { token: undefined };
+  /** The token of a request that came in or goes out: a private field, which nobody sees and which costs less than a WeakMap. */
+  class tokens extends class { constructor(object) { return object; } } {
+    #token;
+    static has(object) { return #token in object; }
+    static get(object) { return #token in object ? object.#token : undefined; }
+    static set(object, token) {
+      if (!(#token in object)) new tokens(object);
+      object.#token = token;
+    }
+  }
+  /** The token of the request that was put into a socket last; null for nobody. */
+  const heads = new WeakMap();
+  /** The token of what waits for a socket to connect. */
+  const waiting = new WeakMap();
+
+  const mine = () => {
+    const store = requests.getStore();
+    return typeof store === 'bigint' ? store : null;
+  };
+
+  let word;
+  /** Calls `f`, whose writes and connects are those of `token`. */
+  const on_behalf = (token, f, self, args) => {
+    const before = word;
+    native.set((word = token));
+    try {
+      return Reflect.apply(f, self, args);
+    } finally {
+      native.set((word = before));
+    }
+  };
+
+  const replace = (object, name, make) => {
+    const original = object[name];
+    if (typeof original !== 'function') return;
+    const value = make(original);
+    for (const property of ['name', 'length']) {
+      Object.defineProperty(value, property, { value: original[property], configurable: true });
+    }
+    const own = Object.getOwnPropertyDescriptor(object, name) ?? { configurable: true, writable: true, enumerable: false };
+    Object.defineProperty(object, name, { ...own, value });
+  };
+
+  const watched = new WeakSet();
+  /** The connect of a handle may come after a name was looked up, in an event. */
+  const watch_connects = (handle) => {
+    const prototype = handle && Object.getPrototypeOf(handle);
+    if (!prototype || watched.has(prototype)) return;
+    watched.add(prototype);
+    for (const name of ['connect', 'connect6']) {
+      replace(prototype, name, (original) => function (...args) {
+        const token = requests.getStore()?.token;
+        return token === undefined ? Reflect.apply(original, this, args) : on_behalf(token, original, this, args);
+      });
+    }
+  };
+
+  /** What is written to a socket without a request of http's or undici's. */
+  const write_raw = (original, socket, args) => {
+    let token = waiting.get(socket);
+    if (token === undefined) token = mine() ?? undefined;
+    else waiting.delete(socket);
+    if (token === undefined) return Reflect.apply(original, socket, args);
+    if (socket.connecting) waiting.set(socket, token);
+    // That it could be written is an event of the socket's.
+    return requests.run(EVENT, on_behalf, token, original, socket, args);
+  };
+
+  let installed = false;
+  let marks_bodies = false;
+  // Before the first request nobody has a token: until then nothing is replaced, and nothing loaded.
+  const install = () => {
+    const net = require('net');
+    const { ClientRequest, IncomingMessage } = require('http');
+
+    replace(ClientRequest.prototype, 'onSocket', (original) => function (...args) {
+      if (!tokens.has(this)) tokens.set(this, mine());
+      return Reflect.apply(original, this, args);
+    });
+    replace(net.Socket.prototype, '_writeGeneric', (original) => function (...args) {
+      const message = this._httpMessage;
+      if (message && !(message instanceof ClientRequest)) return Reflect.apply(original, this, args);
+      const token = message ? tokens.get(message) ?? null : heads.get(this);
+      if (token === undefined) return write_raw(original, this, args);
+      return token === null ? Reflect.apply(original, this, args) : on_behalf(token, original, this, args);
+    });
+    replace(net.Socket.prototype, 'connect', (original) => function (...args) {
+      if (requests.getStore() === undefined) return Reflect.apply(original, this, args);
+      const token = mine() ?? undefined;
+      const socket = requests.run({ token }, on_behalf, token, original, this, args);
+      watch_connects(this._handle);
+      return socket;
+    });
+    if (process.versions.openssl) {
+      replace(require('tls').TLSSocket.prototype, '_wrapHandle', (original) => function (...args) {
+        const store = requests.getStore();
+        return store === undefined
+          ? Reflect.apply(original, this, args)
+          : requests.run(EVENT, () => Reflect.apply(original, this, args));
+      });
+    }
+
+    // A pool whose connections are all busy makes the request later, in the turn of any other that leaves room ("drain").
+    // Most handlers are resources that remember who asked; for others the stack tells whether it is now that somebody asks.
+    const asking = (request) => {
+      for (const symbol of Object.getOwnPropertySymbols(request)) {
+        if (request[symbol] instanceof AsyncResource) return request[symbol].runInAsyncScope(mine);
+      }
+      const token = mine();
+      return token === null || made_late() ? null : token;
+    };
+    const made_late = () => {
+      const before = ['prepareStackTrace', 'stackTraceLimit'].map((name) => [name, Object.getOwnPropertyDescriptor(Error, name)]);
+      try {
+        Error.stackTraceLimit = 30;
+        Error.prepareStackTrace = (_, sites) => sites.some((site) => /drain/i.test(site.getFunctionName() ?? ''));
+        return new Error().stack !== false;
+      } catch {
+        return true;
+      } finally {
+        for (const [name, descriptor] of before) {
+          if (descriptor) Reflect.defineProperty(Error, name, descriptor);
+          else Reflect.deleteProperty(Error, name);
+        }
+      }
+    };
+    subscribe('undici:request:create', ({ request }) => tokens.set(request, asking(request)));
+    subscribe('undici:client:sendHeaders', ({ request, socket }) => {
+      const token = tokens.get(request) ?? null;
+      // Two heads may leave in one write: then it is nobody's.
+      heads.set(socket, socket.writableLength > 0 && heads.get(socket) !== token ? null : token);
+    });
+
+    // Where what is entered ends with the callback, the parts of the body come for nobody.
+    const parser = new AsyncResource('otel-run');
+    parser.runInAsyncScope(() => requests.enterWith(EVENT));
+    marks_bodies = parser.runInAsyncScope(() => requests.getStore()) === undefined;
+    if (marks_bodies) {
+      replace(IncomingMessage.prototype, 'push', (original) => function (...args) {
+        const token = tokens.get(this);
+        return typeof token === 'bigint' && requests.getStore() !== token
+          ? requests.run(token, () => Reflect.apply(original, this, args))
+          : Reflect.apply(original, this, args);
+      });
+    }
+  };
+
+  subscribe('http.server.request.start', ({ request, socket }) => {
+    try {
+      if (!installed) {
+        installed = true;
+        install();
+      }
+      const token = native.claim(socket._handle?.fd ?? -1, request.url);
+      if (marks_bodies && token !== undefined) tokens.set(request, token);
+      requests.enterWith(token);
+    } catch {
+      // The program goes on without parents.
+    }
+  });
+  native.start();
+} catch {
+  // The program goes on as if this were not here.
+}
