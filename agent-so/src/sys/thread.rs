@@ -14,6 +14,8 @@ pub(crate) const VFORK: u32 = 2;
 pub(crate) const SEPARATE: u32 = 8;
 /// Virtual threads of a Java machine run on this thread.
 pub(crate) const CARRIER: u32 = 64;
+/// This thread selects among descriptors (`bridge::java`).
+pub(crate) const SELECTS: u32 = 128;
 /// This thread has read a server request.
 pub(crate) const SERVES: u32 = 4;
 /// What a bridge says of this thread it has from whoever began it (`bridge::ruby`).
@@ -28,7 +30,8 @@ pub(crate) struct Thread {
     guard: Cell<usize>,
     /// The server exchange whose bytes this thread read last (`records::Ref`, 0 for none).
     pub(crate) last_read: Cell<u64>,
-    /// [`AGENT`], [`VFORK`], [`SERVES`], [`SEPARATE`], [`READS_OUTSIDE`], [`INHERITED`], [`CARRIER`].
+    /// [`AGENT`], [`VFORK`], [`SERVES`], [`SEPARATE`], [`READS_OUTSIDE`], [`INHERITED`], [`CARRIER`],
+    /// [`SELECTS`].
     pub(crate) flags: Cell<u32>,
     /// Slot + 1 of the connection that `last_read` came on.
     pub(crate) last_conn: Cell<u32>,

@@ -66,6 +66,7 @@ fn return_of(what: &str) -> u8 {
     }
 }
 
+const NOP: u8 = 0;
 const ALOAD: u8 = 0x19;
 const IFEQ: u8 = 0x99;
 const INVOKEVIRTUAL: u8 = 0xb6;
@@ -114,7 +115,7 @@ pub(super) fn apply(
             }
             invoke(&mut front, added.helper(name, &descriptor)?);
             front.push(return_of(signature.returns));
-            let distance = u16::try_from(front.len().next_multiple_of(4) - branch).ok()?;
+            let distance = u16::try_from(front.len() - branch).ok()?;
             front.splice(branch + 1..branch + 3, distance.to_be_bytes());
             branches = true;
         }
@@ -122,7 +123,9 @@ pub(super) fn apply(
             return replace(content, pool, &call, added.helper(name, descriptor)?);
         }
     }
-    front.resize(front.len().next_multiple_of(4), 0); // nop
+    // At the front: what stands behind a return would need a frame of its own.
+    let padding = front.len().next_multiple_of(4) - front.len();
+    front.splice(..0, std::iter::repeat_n(NOP, padding));
     let insert = Insert {
         front,
         stack: u16::from(signature.slots).max(2),
@@ -149,7 +152,7 @@ fn replace(content: &[u8], pool: &Pool<'_>, call: &Call, by: u16) -> Option<Opti
         let mut new = Vec::with_capacity(5);
         invoke(&mut new, by);
         if opcode == INVOKEINTERFACE {
-            new.extend([0, 0]); // nop
+            new.extend([NOP, NOP]);
         }
         changed.splice(FRONT + at..FRONT + at + new.len(), new);
         any = true;

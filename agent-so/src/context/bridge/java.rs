@@ -2,9 +2,10 @@
 //!
 //! The function that creates a virtual machine is replaced (`patch`), so nothing is put into the environment or the
 //! command line, and nothing is printed. When the machine stands, before its program's first class, a few classes of the
-//! JDK are changed (`rules`) to call the helper classes in `assets/java`, which keep the contexts of tasks that wait. A thread
-//! that reads a request works for it from then on; a task, for what its submitter worked for; and a selector's thread for
-//! nobody at each descriptor that is ready. What runs on a virtual thread is asked for when it is needed, as virtual threads
+//! JDK are changed (`rules`) to call the helper classes in `assets/java`, which keep the contexts of tasks that wait. A task
+//! works for what its submitter worked for, until it reads a request itself; and a selector's thread for nobody at each
+//! descriptor that is ready, until it reads one. What a selector's thread sends has no parent for all that: pools of connections
+//! send there what another request has waited to send. What runs on a virtual thread is asked for when it is needed, as virtual threads
 //! change native ones.
 //!
 //! Requests of `java.net.http` are written by whichever thread can, so they carry the span id of the server request, in a
@@ -24,7 +25,7 @@ use crate::hooks::tls::hook;
 use crate::patch::{COPIES, Family, Hook, Originals};
 use crate::settings;
 use crate::sys::log;
-use crate::sys::thread::{self, CARRIER};
+use crate::sys::thread::{self, CARRIER, SELECTS};
 use agent_engine::classfile;
 use agent_engine::config::LogLevel;
 use agent_engine::config::instrumentation::Instrumentation;
@@ -64,9 +65,10 @@ macro_rules! helpers {
 }
 
 /// The helper classes, in the order in which they can be defined.
-const HELPERS: [(&str, &[u8]); 9] = helpers![
+const HELPERS: [(&str, &[u8]); 10] = helpers![
     "otelrun/" "Agent",
     "java/util/concurrent/" "OtelRun",
+    "java/util/concurrent/" "OtelRun$1",
     "java/util/concurrent/" "OtelRunTls",
     "java/util/concurrent/" "OtelRunTable$Entry",
     "java/util/concurrent/" "OtelRunTable",
@@ -192,7 +194,7 @@ unsafe fn define(env: *mut JNIEnv, jvmti: Jvmti) -> Result<(), Refused> {
                 return Err(FAILED);
             }
         }
-        let [agent, helper, tls, ..] = classes;
+        let [agent, helper, _, tls, ..] = classes;
         natives::bind(env, agent).ok_or(FAILED)?;
         if let Some((ours, of_jdk)) = modules(env, agent, helper) {
             jvmti.add_reads(of_jdk, ours)?;
@@ -348,6 +350,9 @@ fn callable(method: &AtomicPtr<c_void>) -> Option<(*mut JNIEnv, jclass, jmethodI
     }
 }
 
+/// The request is for the task that the thread runs, or until the next descriptor is ready. On a thread of which no task was
+/// seen nothing would say when its work for the request is over: there the rules hold.
+///
 /// A thread that virtual threads run on is in native code, which a virtual thread has called: it can call Java.
 fn server_read(read: &Read) {
     let reference = read.request;
@@ -370,7 +375,12 @@ fn server_read(read: &Read) {
             return;
         }
     }
-    super::set(reference);
+    let thread = thread::current();
+    if thread.has(SELECTS) {
+        super::set_in_turn(reference);
+    } else if thread.current.get() != 0 {
+        super::set(reference);
+    }
 }
 
 fn ask() {

@@ -1,11 +1,11 @@
 //! The native methods of the helper class.
 
-use super::super::{set, told};
+use super::super::{hands_in_for, set};
 use super::{clear, delete, tls};
 use crate::context::client;
 use crate::export::record::Ref;
 use crate::hooks::contain;
-use crate::sys::thread::{self, CARRIER};
+use crate::sys::thread::{self, CARRIER, SELECTS};
 use agent_engine::context::TRACEPARENT_LEN;
 use jni_sys::{JNIEnv, JNINativeMethod, jclass, jlong, jmethodID, jobject, jvalue};
 use std::ffi::{CStr, c_void};
@@ -27,6 +27,7 @@ pub(super) unsafe fn bind(env: *mut JNIEnv, class: jclass) -> Option<()> {
         method(c"word", c"()J", word as *const ()),
         method(c"swap", c"(J)J", swap as *const ()),
         method(c"turn", c"()V", turn as *const ()),
+        method(c"serves", c"()V", serves as *const ()),
         method(c"carrier", c"()V", carrier as *const ()),
         method(c"decorate", c"(Ljava/lang/Object;J)V", decorate as *const ()),
         method(c"follows", c"(J)Z", tls::follows as *const ()),
@@ -44,7 +45,7 @@ pub(super) unsafe fn bind(env: *mut JNIEnv, class: jclass) -> Option<()> {
 }
 
 unsafe extern "C" fn word(_: *mut JNIEnv, _: jclass) -> jlong {
-    contain(told).unwrap_or(Ref::NOBODY).0 as jlong
+    contain(hands_in_for).unwrap_or(Ref::NOBODY).0 as jlong
 }
 
 unsafe extern "C" fn swap(_: *mut JNIEnv, _: jclass, context: jlong) -> jlong {
@@ -52,7 +53,12 @@ unsafe extern "C" fn swap(_: *mut JNIEnv, _: jclass, context: jlong) -> jlong {
 }
 
 unsafe extern "C" fn turn(_: *mut JNIEnv, _: jclass) {
+    thread::current().set(SELECTS);
     set(Ref::NOBODY);
+}
+
+unsafe extern "C" fn serves(_: *mut JNIEnv, _: jclass) {
+    thread::current().clear(SELECTS);
 }
 
 unsafe extern "C" fn carrier(_: *mut JNIEnv, _: jclass) {

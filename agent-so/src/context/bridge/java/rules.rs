@@ -97,10 +97,15 @@ const fn tell_this(method: &'static str, name: &'static str) -> Rule {
 
 const TASK: &str = "Ljava/util/concurrent/ForkJoinTask";
 
+const SERVES: Change = Change::Notify { name: "serves" };
+const QUEUED: Change = Change::Tell {
+    name: "queued",
+    argument: Argument::Of("Lokhttp3/"),
+};
 const READ: Rule = delegate("read", "([BII)I");
 const WRITE: Rule = delegate("write", "([BII)V");
 
-pub(super) static CLASSES: [Class; 23] = [
+pub(super) static CLASSES: [Class; 27] = [
     class(
         "java/util/concurrent/ThreadPoolExecutor",
         &[
@@ -253,19 +258,8 @@ pub(super) static CLASSES: [Class; 23] = [
         "sun/security/ssl/TransportContext",
         &[tell_this("finishHandshake", "shaken")],
     ),
-    // Netty has executors of its own.
-    class(
-        "io/netty/util/concurrent/SingleThreadEventExecutor",
-        &[rule("addTask", tell("Ljava/lang/Runnable;"))],
-    ),
-    class(
-        "io/netty/util/concurrent/AbstractScheduledEventExecutor",
-        &[Rule {
-            method: "schedule",
-            descriptor: "(Lio/netty/util/concurrent/ScheduledFutureTask;)",
-            change: tell("Lio/netty/util/concurrent/ScheduledFutureTask;"),
-        }],
-    ),
+    // Executors of event loops: what they run is nobody's until it reads a request. (Who hands work in there says nothing: pools of
+    // connections hand the next request on from wherever one was finished.)
     class(
         "io/netty/util/concurrent/AbstractEventExecutor",
         &[
@@ -273,10 +267,40 @@ pub(super) static CLASSES: [Class; 23] = [
             rule("runTask", RUN_BY_US),
         ],
     ),
+    class(
+        "org/eclipse/jetty/util/thread/QueuedThreadPool",
+        &[rule("runJob", RUN_BY_US)],
+    ),
+    // These threads serve what they have selected.
+    class(
+        "sun/net/httpserver/ServerImpl$Exchange",
+        &[rule("run", SERVES)],
+    ),
+    class(
+        "org/eclipse/jetty/util/thread/strategy/AdaptiveExecutionStrategy",
+        &[rule("runTask", SERVES)],
+    ),
+    class(
+        "org/eclipse/jetty/util/thread/strategy/EatWhatYouKill",
+        &[rule("runTask", SERVES)],
+    ),
+    // A request waits for a connection, which another one's thread may give it.
+    class(
+        "reactor/netty/resources/DefaultPooledConnectionProvider$DisposableAcquire",
+        &[
+            tell_this("onSubscribe", "queued"),
+            delegate("run", "()V"),
+        ],
+    ),
     // The native transport asks for each descriptor that is ready.
     class(
         "io/netty/channel/epoll/EpollEventArray",
         &[rule("fd", Change::Notify { name: "turn" })],
+    ),
+    // Calls wait here until another one is through, whose thread hands them on.
+    class(
+        "okhttp3/Dispatcher",
+        &[rule("enqueue", QUEUED), rule("enqueue$okhttp", QUEUED)],
     ),
     // Tomcat has a thread pool of its own, a copy of the JDK's.
     class(
@@ -295,14 +319,18 @@ pub(super) static CLASSES: [Class; 23] = [
 /// The rules for the class of this internal name.
 pub(super) fn of(name: &[u8]) -> Option<&'static Class> {
     let known = |front: &&&[u8]| name.starts_with(front);
-    let fronts: [&[u8]; 7] = [
+    let fronts: [&[u8]; 11] = [
         b"java/util/",
         b"java/lang/V",
         b"sun/nio/",
+        b"sun/net/httpserver/",
+        b"reactor/netty/",
         b"sun/security/",
         b"jdk/internal/net/",
         b"io/netty/",
+        b"okhttp3/",
         b"org/apache/tomcat/",
+        b"org/eclipse/jetty/util/",
     ];
     fronts.iter().find(known)?;
     CLASSES.iter().find(|class| class.name.as_bytes() == name)

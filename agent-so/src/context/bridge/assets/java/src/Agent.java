@@ -16,6 +16,9 @@ public final class Agent {
     /** The next thing that is ready on a selector's thread has nothing to do with the one before. */
     public static native void turn();
 
+    /** A selector's thread serves one request now, and selects no more until it is through. */
+    public static native void serves();
+
     /** The native thread is one that virtual threads run on. */
     public static native void carrier();
 

@@ -64,11 +64,45 @@ public final class OtelRun {
         return isVirtual() ? ofVirtual() : 0;
     }
 
+    /** What runs the work of several requests one after the other: by whom such a task was handed in says nothing. */
+    private static final String[] SERIAL = {
+        "akka.dispatch.",
+        "com.google.common.util.concurrent.SequentialExecutor",
+        "io.grpc.",
+        "io.netty.",
+        "io.vertx.core.",
+        "java.lang.VirtualThread",
+        "java.util.concurrent.SubmissionPublisher",
+        "jdk.internal.net.http.",
+        "org.apache.pekko.dispatch.",
+    };
+
+    private static final ClassValue<Boolean> IS_SERIAL = new ClassValue<Boolean>() {
+        @Override
+        protected Boolean computeValue(Class<?> type) {
+            for (String start : SERIAL) {
+                if (type.getName().startsWith(start)) {
+                    return true;
+                }
+            }
+            return false;
+        }
+    };
+
     /** A task was handed in; it will be run by one of the methods below, or never. */
     public static void submitted(Object task) {
+        put(task, false);
+    }
+
+    /** The same, of one that waits in a queue from which another request's thread may hand it on. */
+    public static void queued(Object task) {
+        put(task, true);
+    }
+
+    private static void put(Object task, boolean once) {
         try {
-            if (task != null) {
-                OtelRunTasks.put(task, current());
+            if (task != null && !IS_SERIAL.get(task.getClass())) {
+                OtelRunTasks.put(task, current(), once);
             }
         } catch (Throwable e) {
             // Then it runs without a context.
@@ -97,6 +131,11 @@ public final class OtelRun {
         Agent.turn();
     }
 
+    /** What selected is about to serve a request by itself. */
+    public static void serves() {
+        Agent.serves();
+    }
+
     /** A virtual thread is about to run on this native one. */
     public static void carrier() {
         Agent.carrier();
@@ -106,6 +145,34 @@ public final class OtelRun {
         long before = enter(OtelRunTasks.take(task));
         try {
             task.run();
+        } finally {
+            enter(before);
+        }
+    }
+
+    /** What the thread is about to call from in here. */
+    static final ThreadLocal<Object> INNER = new ThreadLocal<>();
+
+    /** Whether the method on this object was not called from here. */
+    public static boolean outer(Object object) {
+        if (INNER.get() == object) {
+            INNER.set(null);
+            return false;
+        }
+        return true;
+    }
+
+    /** Stands in for the method that runs this task, which was queued. One that is not known is run by {@link #run} already. */
+    public static void run(Object task) {
+        if (!OtelRunTasks.knows(task)) {
+            INNER.set(task);
+            ((Runnable) task).run();
+            return;
+        }
+        long before = enter(OtelRunTasks.take(task));
+        try {
+            INNER.set(task);
+            ((Runnable) task).run();
         } finally {
             enter(before);
         }

@@ -10,8 +10,14 @@ final class OtelRunTasks {
 
     private OtelRunTasks() {}
 
-    static void put(Object task, long context) {
-        boolean nobody = context == OtelRun.NOBODY;
+    /** Stands for the times of what can only run once. */
+    private static final int ONCE = -1;
+
+    /**
+     * A task was handed in. {@code once}: it runs once, and others may hand it on; then for nobody is an answer too.
+     */
+    static void put(Object task, long context, boolean once) {
+        boolean nobody = context == OtelRun.NOBODY && !once;
         if (nobody && WAITING.isEmpty()) {
             return;
         }
@@ -24,12 +30,27 @@ final class OtelRunTasks {
             OtelRunTable.Entry known = WAITING.find(task, bucket);
             if (known == null) {
                 if (!nobody) {
-                    WAITING.add(task, bucket, context);
+                    known = WAITING.add(task, bucket, context);
+                    if (once || task instanceof ForkJoinTask || task instanceof FutureTask) {
+                        known.times = ONCE;
+                    }
                 }
-            } else if (!(task instanceof ForkJoinTask || task instanceof FutureTask)) {
+            } else if (known.times != ONCE) {
                 known.times++;
                 known.number = known.number == context ? context : OtelRun.NOBODY;
             }
+        } finally {
+            WAITING.unlock(bucket);
+        }
+    }
+
+    static boolean knows(Object task) {
+        int bucket = OtelRunTable.bucket(task);
+        if (WAITING.isEmpty() || !WAITING.lock(bucket)) {
+            return false;
+        }
+        try {
+            return WAITING.find(task, bucket) != null;
         } finally {
             WAITING.unlock(bucket);
         }
@@ -48,7 +69,7 @@ final class OtelRunTasks {
             if (known == null) {
                 return OtelRun.NOBODY;
             }
-            if (--known.times == 0) {
+            if (known.times == ONCE || --known.times == 0) {
                 WAITING.remove(known);
             }
             return known.number;

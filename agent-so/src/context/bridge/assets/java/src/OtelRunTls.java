@@ -15,7 +15,7 @@ import otelrun.Agent;
 
 /**
  * What the JDK's TLS calls: its streams and engines have their plaintext seen by the agent, which may write more than the
- * program did. Each method that is changed asks {@link #outer} first; if it says yes, the method here stands in for it and calls
+ * program did. Each method that is changed asks {@link OtelRun#outer} first; if it says yes, the method here stands in for it and calls
  * it again.
  */
 public final class OtelRunTls {
@@ -35,18 +35,10 @@ public final class OtelRunTls {
         }
     };
 
-    /** What the thread is about to call from in here. */
-    private static final ThreadLocal<Object> INNER = new ThreadLocal<>();
-
     private OtelRunTls() {}
 
-    /** Whether the method on this object was not called from here. */
     public static boolean outer(Object object) {
-        if (INNER.get() == object) {
-            INNER.set(null);
-            return false;
-        }
-        return true;
+        return OtelRun.outer(object);
     }
 
     /** The number of a socket or engine; 0 once it was closed. */
@@ -140,7 +132,7 @@ public final class OtelRunTls {
         long number = number(owner(stream));
         int got;
         try {
-            INNER.set(stream);
+            OtelRun.INNER.set(stream);
             got = ((InputStream) stream).read(bytes, from, length);
         } catch (InterruptedIOException e) {
             throw e; // a time-out: to be tried again
@@ -161,7 +153,7 @@ public final class OtelRunTls {
             longer = Agent.written(number, bytes, from, length);
         }
         try {
-            INNER.set(stream);
+            OtelRun.INNER.set(stream);
             if (longer == null) {
                 ((OutputStream) stream).write(bytes, from, length);
             } else {
@@ -177,7 +169,7 @@ public final class OtelRunTls {
             throws SSLException {
         SSLEngine engine = (SSLEngine) object;
         int[] before = positions(to, from, length);
-        INNER.set(engine);
+        OtelRun.INNER.set(engine);
         SSLEngineResult result = engine.unwrap(net, to, from, length);
         int produced = result.bytesProduced();
         boolean ended = result.getStatus() == SSLEngineResult.Status.CLOSED;
@@ -202,13 +194,13 @@ public final class OtelRunTls {
         long all = before == null ? 0 : remaining(of, from, length);
         long number = all == 0 ? 0 : number(engine);
         if (number == 0 || !Agent.follows(number)) {
-            INNER.set(engine);
+            OtelRun.INNER.set(engine);
             return engine.wrap(of, from, length, net);
         }
         if (engine.getUseClientMode() && engine.getHandshakeStatus() == HandshakeStatus.NOT_HANDSHAKING) {
             return wrapMore(engine, number, of, from, length, net, before, (int) Math.min(all, HEAD_LIMIT));
         }
-        INNER.set(engine);
+        OtelRun.INNER.set(engine);
         SSLEngineResult result = engine.wrap(of, from, length, net);
         int consumed = result.bytesConsumed();
         if (consumed > 0) {
@@ -233,7 +225,7 @@ public final class OtelRunTls {
             throw (Error) wrap.thrown;
         }
         if (wrap.last == null) { // nothing was called
-            INNER.set(engine);
+            OtelRun.INNER.set(engine);
             return engine.wrap(of, from, length, net);
         }
         int left = consumed;
@@ -264,7 +256,7 @@ public final class OtelRunTls {
     static int send(Object call, byte[] bytes) {
         Wrap wrap = (Wrap) call;
         try {
-            INNER.set(wrap.engine);
+            OtelRun.INNER.set(wrap.engine);
             wrap.last = wrap.engine.wrap(new ByteBuffer[] {ByteBuffer.wrap(bytes)}, 0, 1, wrap.net);
             wrap.produced += wrap.last.bytesProduced();
             int consumed = wrap.last.bytesConsumed();
