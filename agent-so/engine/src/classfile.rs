@@ -102,7 +102,14 @@ pub fn change(file: &[u8], helper: &str, rules: &[Rule]) -> Option<(Vec<u8>, Vec
     let count = reader.u16()?;
     put_u16(&mut methods, count);
     for _ in 0..count {
-        method(&mut reader, &pool, &mut added, rules, &mut applied, &mut methods)?;
+        method(
+            &mut reader,
+            &pool,
+            &mut added,
+            rules,
+            &mut applied,
+            &mut methods,
+        )?;
     }
     let rest = reader.position();
     skip_attributes(&mut reader)?;
@@ -160,7 +167,11 @@ fn method(
         let mut code = content.to_vec();
         if pool.utf8(name)? == b"Code" {
             let signature = code::Signature::parse(descriptor, access & STATIC == 0)?;
-            for (rule, applied) in rules.iter().zip(&mut *applied).filter(|(rule, _)| mine(rule)) {
+            for (rule, applied) in rules
+                .iter()
+                .zip(&mut *applied)
+                .filter(|(rule, _)| mine(rule))
+            {
                 if let Some(changed) = code::apply(&code, &signature, pool, added, &rule.change)? {
                     code = changed;
                     *applied += 1;

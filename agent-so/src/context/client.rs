@@ -91,7 +91,8 @@ fn handed_out(state: &'static State, settings: &Settings, exchange: &Exchange) -
 /// when it is written. `None`: there is nothing to say, or headers are not wanted.
 pub(crate) fn hand_out(reference: Ref) -> Option<[u8; context::TRACEPARENT_LEN]> {
     let state = crate::sys::process::state()?;
-    let identity = identity_of(state, reference).filter(|_| settings::get().propagates_context())?;
+    let identity =
+        identity_of(state, reference).filter(|_| settings::get().propagates_context())?;
     let id = identity.span.span_id;
     let mut free = None;
     for place in state.correlation.places(id) {

@@ -44,7 +44,8 @@ public final class Parents {
     private static final ForkJoinPool FORKS = new ForkJoinPool(24);
     private static final Timer TIMER = new Timer(true);
     private static final HttpClient CLIENT =
-        HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build();
+        HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).followRedirects(HttpClient.Redirect.NORMAL).build();
+    private static final byte[] LARGE = "0123456789abcdef".repeat(1 << 15).getBytes(StandardCharsets.ISO_8859_1);
 
     /** Completes what it is given, on a thread that serves nobody. */
     private static final BlockingQueue<CompletableFuture<Void>> LATER =
@@ -101,6 +102,28 @@ public final class Parents {
             LATER.put(later);
             return reply.get();
         }),
+        Map.entry("/outliving", url -> {
+            SCHEDULER.schedule(() -> get(url), 400, TimeUnit.MILLISECONDS);
+            return "later\n";
+        }),
+        Map.entry("/own", url -> CLIENT.send(HttpRequest.newBuilder(URI.create(url))
+            .header("traceparent", "00-11111111111111111111111111111111-2222222222222222-01").build(),
+            HttpResponse.BodyHandlers.ofString()).body()),
+        Map.entry("/moved", url -> CLIENT.send(
+            HttpRequest.newBuilder(URI.create(url.replace("/echo", "/moved"))).build(), HttpResponse.BodyHandlers.ofString()).body()),
+        Map.entry("/post", url -> post(HttpRequest.BodyPublishers.ofByteArray(LARGE), url)),
+        Map.entry("/post-chunked", url -> post(
+            HttpRequest.BodyPublishers.ofInputStream(() -> new java.io.ByteArrayInputStream(LARGE)), url)),
+        Map.entry("/post-plain", url -> {
+            HttpURLConnection call = (HttpURLConnection) URI.create(url).toURL().openConnection();
+            call.setDoOutput(true);
+            call.setFixedLengthStreamingMode(LARGE.length);
+            call.getOutputStream().write(LARGE);
+            try (InputStream body = call.getInputStream()) {
+                return new String(body.readAllBytes(), StandardCharsets.UTF_8);
+            }
+        }),
+        Map.entry("/large", url -> new String(LARGE, StandardCharsets.ISO_8859_1)),
         Map.entry("/thread", url -> {
             CompletableFuture<String> reply = new CompletableFuture<>();
             new Thread(() -> complete(reply, () -> get(url))).start();
@@ -208,6 +231,10 @@ public final class Parents {
 
     private static String send(String url) throws Exception {
         return CLIENT.send(HttpRequest.newBuilder(URI.create(url)).build(), HttpResponse.BodyHandlers.ofString()).body();
+    }
+
+    private static String post(HttpRequest.BodyPublisher body, String url) throws Exception {
+        return CLIENT.send(HttpRequest.newBuilder(URI.create(url)).POST(body).build(), HttpResponse.BodyHandlers.ofString()).body();
     }
 
     private static CompletableFuture<String> sendAsync(String url) {

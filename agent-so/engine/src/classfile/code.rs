@@ -94,7 +94,8 @@ pub(super) fn apply(
                 Argument::This => signature.has_this.then_some(0),
                 Argument::Of(start) => {
                     let mut all = signature.parameters.iter();
-                    all.find(|(of, _)| of.starts_with(start)).map(|(_, local)| *local)
+                    all.find(|(of, _)| of.starts_with(start))
+                        .map(|(_, local)| *local)
                 }
             };
             let Some(local) = local else {
@@ -119,7 +120,11 @@ pub(super) fn apply(
             front.splice(branch + 1..branch + 3, distance.to_be_bytes());
             branches = true;
         }
-        Change::Replace { call, name, descriptor } => {
+        Change::Replace {
+            call,
+            name,
+            descriptor,
+        } => {
             return replace(content, pool, &call, added.helper(name, descriptor)?);
         }
     }

@@ -22,11 +22,24 @@ pub(super) fn each(code: &[u8]) -> impl Iterator<Item = Option<(usize, u8)>> + '
 fn length(code: &[u8], at: usize) -> Option<usize> {
     const IINC: u8 = 0x84;
     let word = |from: usize| -> Option<i32> {
-        Some(i32::from_be_bytes(code.get(from..from + 4)?.try_into().ok()?))
+        Some(i32::from_be_bytes(
+            code.get(from..from + 4)?.try_into().ok()?,
+        ))
     };
     Some(match *code.get(at)? {
         0x10 | 0x12 | 0x15..=0x19 | 0x36..=0x3a | 0xa9 | 0xbc => 2,
-        0x11 | 0x13 | 0x14 | IINC | 0x99..=0xa8 | 0xb2..=0xb8 | 0xbb | 0xbd | 0xc0 | 0xc1 | 0xc6 | 0xc7 => 3,
+        0x11
+        | 0x13
+        | 0x14
+        | IINC
+        | 0x99..=0xa8
+        | 0xb2..=0xb8
+        | 0xbb
+        | 0xbd
+        | 0xc0
+        | 0xc1
+        | 0xc6
+        | 0xc7 => 3,
         0xc5 => 4,
         0xb9 | 0xba | 0xc8 | 0xc9 => 5,
         0xc4 if *code.get(at + 1)? == IINC => 6,

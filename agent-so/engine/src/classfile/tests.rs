@@ -98,7 +98,11 @@ fn a_call_at_entry_is_followed_by_the_method_as_it_was() {
         assert_eq!(code(&file, "loop"), code(SAMPLE, "loop"));
     }
     let (file, _) = changed(&[rule("both", TELL)]);
-    assert_eq!(instructions(&file, "both")[3..5], [0x19, 2], "the second parameter is told");
+    assert_eq!(
+        instructions(&file, "both")[3..5],
+        [0x19, 2],
+        "the second parameter is told"
+    );
 }
 
 #[test]
@@ -115,7 +119,11 @@ fn a_method_that_stands_in_gets_all_arguments_and_returns() {
     assert!(all[..all.len() - front.len()].iter().all(|o| *o == 0));
     let at = new.iter().position(|o| *o == 0x99).unwrap();
     let branch = usize::from(u16::from_be_bytes([new[at + 1], new[at + 2]]));
-    assert_eq!(at + branch, added, "it leads to the first instruction of old");
+    assert_eq!(
+        at + branch,
+        added,
+        "it leads to the first instruction of old"
+    );
 }
 
 #[test]
@@ -185,7 +193,11 @@ fn offsets(content: &[u8]) -> Vec<u16> {
         };
         let full = if kind == 255 { 2 } else { 1 };
         for turn in 0..full {
-            let types = if kind == 255 { reader.u16().unwrap() } else { types };
+            let types = if kind == 255 {
+                reader.u16().unwrap()
+            } else {
+                types
+            };
             assert!(turn < 2);
             for _ in 0..types {
                 if matches!(reader.u8().unwrap(), 7 | 8) {
@@ -208,7 +220,11 @@ fn what_does_not_fit_is_left_alone() {
         name: "tell",
         argument: Argument::This,
     };
-    assert_eq!(change(SAMPLE, HELPER, &[rule("nothing", this)]), None, "static");
+    assert_eq!(
+        change(SAMPLE, HELPER, &[rule("nothing", this)]),
+        None,
+        "static"
+    );
     let (_, applied) = changed(&[rule("absent", TELL), rule("nothing", TELL)]);
     assert_eq!(applied, [0, 1]);
     for len in 0..SAMPLE.len() {
@@ -219,7 +235,8 @@ fn what_does_not_fit_is_left_alone() {
 #[test]
 fn a_class_can_be_changed_again() {
     let (once, _) = changed(&[rule("both", DELEGATE)]);
-    let (twice, applied) = change(&once, HELPER, &[rule("both", TELL), rule("both", REPLACE)]).unwrap();
+    let (twice, applied) =
+        change(&once, HELPER, &[rule("both", TELL), rule("both", REPLACE)]).unwrap();
     assert_eq!(applied, [1, 1]);
     assert!(instructions(&twice, "both").ends_with(&opcodes_tail()));
 }

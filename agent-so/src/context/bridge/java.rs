@@ -50,7 +50,9 @@ static FAMILY: Family = Family {
 pub(crate) fn wanted() -> Option<&'static Family> {
     let on = settings::get().config.instrumentations;
     let any = [Instrumentation::Java, Instrumentation::Jsse];
-    any.iter().any(|which| on.is_enabled(*which)).then_some(&FAMILY)
+    any.iter()
+        .any(|which| on.is_enabled(*which))
+        .then_some(&FAMILY)
 }
 
 static CREATE: Originals = [const { AtomicPtr::new(std::ptr::null_mut()) }; COPIES];
@@ -99,8 +101,7 @@ unsafe extern "C" fn create<const COPY: usize>(
     environment: *mut *mut c_void,
     arguments: *mut c_void,
 ) -> jint {
-    type Create =
-        unsafe extern "C" fn(*mut *mut JavaVM, *mut *mut c_void, *mut c_void) -> jint;
+    type Create = unsafe extern "C" fn(*mut *mut JavaVM, *mut *mut c_void, *mut c_void) -> jint;
     let real = CREATE[COPY].load(Ordering::Acquire);
     // SAFETY: published before the replacement can be called, and of this type.
     let real = unsafe { std::mem::transmute::<*mut c_void, Create>(real) };
@@ -207,7 +208,10 @@ unsafe fn define(env: *mut JNIEnv, jvmti: Jvmti) -> Result<(), Refused> {
         let signature = c"(Ljava/lang/Object;[B)I".as_ptr();
         let send = method(env, tls, c"send".as_ptr(), signature);
         let global_tls = functions.NewGlobalRef.ok_or(FAILED)?(env, tls);
-        if [read, asked, send].iter().any(|m| m.is_null()) || global.is_null() || global_tls.is_null() {
+        if [read, asked, send].iter().any(|m| m.is_null())
+            || global.is_null()
+            || global_tls.is_null()
+        {
             return Err(FAILED);
         }
         tls::SEND.store(send.cast(), Ordering::Release);
@@ -231,7 +235,12 @@ unsafe fn modules(env: *mut JNIEnv, one: jclass, other: jclass) -> Option<(jobje
     unsafe {
         let functions = &**env;
         let class = functions.GetObjectClass?(env, one);
-        let get = functions.GetMethodID?(env, class, c"getModule".as_ptr(), c"()Ljava/lang/Module;".as_ptr());
+        let get = functions.GetMethodID?(
+            env,
+            class,
+            c"getModule".as_ptr(),
+            c"()Ljava/lang/Module;".as_ptr(),
+        );
         if get.is_null() {
             clear(env);
             return None;
@@ -304,7 +313,11 @@ unsafe extern "C" fn class_file(
         // SAFETY: a file of this length, as specified.
         let file = unsafe { std::slice::from_raw_parts(file, len as usize) };
         let changed = classfile::change(file, class.helper, class.rules);
-        if class.required && !changed.as_ref().is_some_and(|(_, found)| !found.contains(&0)) {
+        if class.required
+            && !changed
+                .as_ref()
+                .is_some_and(|(_, found)| !found.contains(&0))
+        {
             UNFIT.store(true, Ordering::Release);
             log::line(
                 LogLevel::Info,

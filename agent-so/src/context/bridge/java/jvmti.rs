@@ -67,7 +67,11 @@ macro_rules! function {
 }
 
 fn done(what: &'static str, error: jint) -> Result<(), Refused> {
-    if error == 0 { Ok(()) } else { Err((what, error)) }
+    if error == 0 {
+        Ok(())
+    } else {
+        Err((what, error))
+    }
 }
 
 impl Jvmti {

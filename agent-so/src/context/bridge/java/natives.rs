@@ -16,20 +16,23 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 /// # Safety
 /// `env` is the calling thread's, and `class` the helper class.
 pub(super) unsafe fn bind(env: *mut JNIEnv, class: jclass) -> Option<()> {
-    let method = |name: &'static CStr, signature: &'static CStr, function: *const ()| {
-        JNINativeMethod {
+    let method =
+        |name: &'static CStr, signature: &'static CStr, function: *const ()| JNINativeMethod {
             name: name.as_ptr().cast_mut(),
             signature: signature.as_ptr().cast_mut(),
             fnPtr: function as *mut c_void,
-        }
-    };
+        };
     let methods = [
         method(c"word", c"()J", word as *const ()),
         method(c"swap", c"(J)J", swap as *const ()),
         method(c"turn", c"()V", turn as *const ()),
         method(c"serves", c"()V", serves as *const ()),
         method(c"carrier", c"()V", carrier as *const ()),
-        method(c"decorate", c"(Ljava/lang/Object;J)V", decorate as *const ()),
+        method(
+            c"decorate",
+            c"(Ljava/lang/Object;J)V",
+            decorate as *const (),
+        ),
         method(c"follows", c"(J)Z", tls::follows as *const ()),
         method(c"shaken", c"(J[BZ)V", tls::shaken as *const ()),
         method(c"ended", c"(J)V", tls::ended as *const ()),
@@ -37,10 +40,15 @@ pub(super) unsafe fn bind(env: *mut JNIEnv, class: jclass) -> Option<()> {
         method(c"received", c"(J[BII)V", tls::received as *const ()),
         method(c"sent", c"(J[BI)V", tls::sent as *const ()),
         method(c"written", c"(J[BII)[B", tls::written as *const ()),
-        method(c"wrap", c"(J[BILjava/lang/Object;)I", tls::wrap as *const ()),
+        method(
+            c"wrap",
+            c"(J[BILjava/lang/Object;)I",
+            tls::wrap as *const (),
+        ),
     ];
     // SAFETY: by the caller's promise; each function is what its signature says.
-    let bound = unsafe { (**env).RegisterNatives?(env, class, methods.as_ptr(), methods.len() as i32) };
+    let bound =
+        unsafe { (**env).RegisterNatives?(env, class, methods.as_ptr(), methods.len() as i32) };
     (bound == 0).then_some(())
 }
 

@@ -97,6 +97,13 @@ const fn tell_this(method: &'static str, name: &'static str) -> Rule {
 
 const TASK: &str = "Ljava/util/concurrent/ForkJoinTask";
 
+const REQUEST: Rule = rule(
+    "<init>",
+    Change::Tell {
+        name: "request",
+        argument: Argument::Of("Ljdk/internal/net/http/HttpRequestImpl;"),
+    },
+);
 const SERVES: Change = Change::Notify { name: "serves" };
 const QUEUED: Change = Change::Tell {
     name: "queued",
@@ -105,7 +112,7 @@ const QUEUED: Change = Change::Tell {
 const READ: Rule = delegate("read", "([BII)I");
 const WRITE: Rule = delegate("write", "([BII)V");
 
-pub(super) static CLASSES: [Class; 27] = [
+pub(super) static CLASSES: [Class; 28] = [
     class(
         "java/util/concurrent/ThreadPoolExecutor",
         &[
@@ -227,16 +234,9 @@ pub(super) static CLASSES: [Class; 27] = [
         required: true,
         helper: TASKS,
     },
-    class(
-        "jdk/internal/net/http/MultiExchange",
-        &[rule(
-            "<init>",
-            Change::Tell {
-                name: "request",
-                argument: Argument::Of("Ljdk/internal/net/http/HttpRequestImpl;"),
-            },
-        )],
-    ),
+    // The program's call, and each exchange that it takes: a request that is redirected is another one.
+    class("jdk/internal/net/http/MultiExchange", &[REQUEST]),
+    class("jdk/internal/net/http/Exchange", &[REQUEST]),
     of_tls(
         "sun/security/ssl/SSLEngineImpl",
         &[
@@ -262,10 +262,7 @@ pub(super) static CLASSES: [Class; 27] = [
     // connections hand the next request on from wherever one was finished.)
     class(
         "io/netty/util/concurrent/AbstractEventExecutor",
-        &[
-            rule("safeExecute", RUN_BY_US),
-            rule("runTask", RUN_BY_US),
-        ],
+        &[rule("safeExecute", RUN_BY_US), rule("runTask", RUN_BY_US)],
     ),
     class(
         "org/eclipse/jetty/util/thread/QueuedThreadPool",
@@ -287,10 +284,7 @@ pub(super) static CLASSES: [Class; 27] = [
     // A request waits for a connection, which another one's thread may give it.
     class(
         "reactor/netty/resources/DefaultPooledConnectionProvider$DisposableAcquire",
-        &[
-            tell_this("onSubscribe", "queued"),
-            delegate("run", "()V"),
-        ],
+        &[tell_this("onSubscribe", "queued"), delegate("run", "()V")],
     ),
     // The native transport asks for each descriptor that is ready.
     class(

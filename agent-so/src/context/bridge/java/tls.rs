@@ -73,7 +73,9 @@ fn piece(bytes: &[u8]) -> iovec {
 }
 
 pub(super) unsafe extern "C" fn follows(_: *mut JNIEnv, _: jclass, session: jlong) -> jboolean {
-    contain(|| enter(session, Doing::Else).is_some()).unwrap_or_default().into()
+    contain(|| enter(session, Doing::Else).is_some())
+        .unwrap_or_default()
+        .into()
 }
 
 pub(super) unsafe extern "C" fn shaken(

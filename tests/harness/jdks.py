@@ -1,0 +1,36 @@
+"""The JDKs of this machine, and the Java programs of the tests."""
+
+from __future__ import annotations
+
+import functools
+import re
+import subprocess
+from pathlib import Path
+
+from harness.processes import CACHE
+
+PROGRAMS = Path(__file__).parent.parent / "programs/java"
+LIBRARIES = CACHE / "java-libraries"
+
+
+@functools.cache
+def jdks() -> dict[int, Path]:
+    """Their homes by version."""
+    found: dict[int, Path] = {}
+    for home in sorted({path.resolve() for path in Path("/usr/lib/jvm").glob("*")}):
+        if (home / "bin/javac").exists():
+            told = subprocess.run([home / "bin/java", "-version"], capture_output=True, text=True).stderr
+            version = re.search(r'version "(?:1\.)?(\d+)', told)
+            assert version, told
+            found.setdefault(int(version[1]), home)
+    assert found, "no JDK under /usr/lib/jvm"
+    return dict(sorted(found.items()))
+
+
+def compiled(directory: Path, *programs: str) -> Path:
+    """A directory with the classes of these programs, for every JDK from 17 on."""
+    javac = jdks()[17] / "bin/javac"
+    sources = [str(PROGRAMS / f"{program}.java") for program in programs]
+    done = subprocess.run([javac, "-nowarn", "-cp", f"{LIBRARIES}/*", "-d", directory, *sources], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return directory
