@@ -22,7 +22,8 @@ from harness.spans import Span, draw
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "tests" / "elf" / "tls"
-BUILT = Path(os.environ.get("ELF_BUILD", ROOT / ".cache" / "elf")) / "tls"
+# Not a folder "tls" below the other programs: the linker looks for libraries in there too.
+BUILT = Path(os.environ.get("ELF_BUILD", ROOT / ".cache" / "elf")).with_name("elf-tls")
 SECONDS = 60
 
 CASES = [

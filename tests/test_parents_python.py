@@ -39,14 +39,14 @@ SERVERS: dict[str, list[str | Path]] = {
     "django-uvicorn": [*(word.replace("parents_asgi", "parents_django") for word in UVICORN), "--loop", "asyncio"],
     "django-hypercorn": [HYPERCORN, "parents_django:app", "-b", "127.0.0.1:{port}"],
     "flask": [PYTHON, PROGRAMS / "parents_wsgi.py"],
-    "gunicorn-sync": [*WSGI, "-w", "20"],
+    "gunicorn-sync": [*WSGI, "-w", "10"],
     "gunicorn-gthread": [*WSGI, "-w", "2", "-k", "gthread", "--threads", "20"],
     "gunicorn-gevent": [*WSGI, "-k", "gevent"],
     "eventlet": [PYTHON, PROGRAMS / "parents_wsgi.py"],
 }
 ENV = {"eventlet": {"EVENTLET": "1"}}
 CLOSING = ("flask", "django", "gunicorn-sync")  # a connection a request
-ROUNDS = 3
+ROUNDS = len(rounds(few=2, all=10))
 ALL = ROUNDS * AT_ONCE
 
 
@@ -131,19 +131,19 @@ def test_what_outlives_its_request_has_no_parent(launcher: Launcher, receiver: R
 
 def test_a_timer_that_outlives_its_request(launcher: Launcher, receiver: Receiver, upstream: Upstream) -> None:
     program = start(launcher, "gunicorn-gthread", upstream.url)
-    assert fire(receiver, program.port, "/def/outliving") == Counts(0, 0, ALL)
+    assert fire(receiver, program.port, "/def/outliving", rounds=ROUNDS) == Counts(0, 0, ALL)
 
 
 def test_background_tasks(launcher: Launcher, receiver: Receiver, upstream: Upstream) -> None:
     """Starlette runs them when the response is out: the request is over."""
     program = start(launcher, "uvicorn-asyncio", upstream.url)
-    assert fire(receiver, program.port, "/background").wrong == 0
+    assert fire(receiver, program.port, "/background", rounds=ROUNDS).wrong == 0
 
 
 def test_a_worker_with_a_queue_is_not_guessed(launcher: Launcher, receiver: Receiver, upstream: Upstream) -> None:
     program = start(launcher, "gunicorn-gthread", upstream.url)
-    assert fire(receiver, program.port, "/def/queued") == Counts(0, 0, ALL)
-    assert fire(receiver, program.port, "/def/handed_over") == Counts(ALL, 0, 0)
+    assert fire(receiver, program.port, "/def/queued", rounds=ROUNDS) == Counts(0, 0, ALL)
+    assert fire(receiver, program.port, "/def/handed_over", rounds=ROUNDS) == Counts(ALL, 0, 0)
 
 
 @pytest.mark.parametrize("name", ["gunicorn-gthread", "uvicorn-asyncio", "uvicorn-uvloop", "aiohttp", "streams"])
@@ -167,21 +167,21 @@ def test_pipelined_requests(launcher: Launcher, receiver: Receiver, upstream: Up
 def test_aiohttp_on_uvloop_is_not_guessed(launcher: Launcher, receiver: Receiver, upstream: Upstream) -> None:
     """uvloop's connections share one context, so that a connection's own task cannot be told."""
     program = start(launcher, "aiohttp", upstream.url, env={"LOOP": "uvloop"})
-    assert fire(receiver, program.port, "/async/later").wrong == 0
+    assert fire(receiver, program.port, "/async/later", rounds=ROUNDS).wrong == 0
 
 
 @pytest.mark.parametrize("switch", ["ASYNCIO", "PYTHON"])
 def test_switched_off(launcher: Launcher, receiver: Receiver, upstream: Upstream, switch: str) -> None:
     """Without the bridge an event loop's calls have no parent where several requests are open."""
     program = start(launcher, "aiohttp", upstream.url, env={f"OTEL_INSTRUMENTATION_{switch}_ENABLED": "false"})
-    fire(receiver, program.port, "/async/call")  # evidence of an event loop
-    assert fire(receiver, program.port, "/async/later").right < ALL
+    fire(receiver, program.port, "/async/call", rounds=ROUNDS)  # evidence of an event loop
+    assert fire(receiver, program.port, "/async/later", rounds=ROUNDS).right < ALL
 
 
 def test_threads_switched_off(launcher: Launcher, receiver: Receiver, upstream: Upstream) -> None:
     program = start(launcher, "uvicorn-asyncio", upstream.url, env={"OTEL_INSTRUMENTATION_THREADING_ENABLED": "false"})
-    assert fire(receiver, program.port, "/def/submit") == Counts(0, 0, ALL)
-    assert fire(receiver, program.port, "/def/later") == Counts(ALL, 0, 0)
+    assert fire(receiver, program.port, "/def/submit", rounds=ROUNDS) == Counts(0, 0, ALL)
+    assert fire(receiver, program.port, "/def/later", rounds=ROUNDS) == Counts(ALL, 0, 0)
 
 
 def interpreters() -> dict[str, str]:
@@ -264,8 +264,8 @@ def test_beside_another_interpreter(launcher: Launcher, receiver: Receiver, upst
     """Whose lock a thread would take is not certain there: nothing is asked."""
     port = free_port()
     program = launcher.start(PYTHON, "-c", SECOND_INTERPRETER, PROGRAMS / "parents_stdlib.py", port=port, env={"UPSTREAM": upstream.url})
-    assert fire(receiver, port, "/def/call") == Counts(ALL, 0, 0)  # the rules are right for threads
-    assert fire(receiver, port, "/def/submit") == Counts(0, 0, ALL)
+    assert fire(receiver, port, "/def/call", rounds=ROUNDS) == Counts(ALL, 0, 0)  # the rules are right for threads
+    assert fire(receiver, port, "/def/submit", rounds=ROUNDS) == Counts(0, 0, ALL)
     assert program.err == b""
 
 
@@ -273,7 +273,7 @@ def test_the_program_finds_nothing_changed(launcher: Launcher, receiver: Receive
     """A context variable of its own with the same name, its context, its names."""
     port = free_port()
     program = launcher.start(PYTHON, "-c", OWN_VARIABLE, PROGRAMS / "parents_stdlib.py", port=port, env={"UPSTREAM": upstream.url})
-    assert fire(receiver, port, "/def/submit") == Counts(ALL, 0, 0)
+    assert fire(receiver, port, "/def/submit", rounds=ROUNDS) == Counts(ALL, 0, 0)
     assert program.out + program.err == b""
 
 
@@ -291,8 +291,8 @@ def test_stands_down(launcher: Launcher, receiver: Receiver, upstream: Upstream,
     port = free_port()
     env = {"UPSTREAM": upstream.url, "LD_PRELOAD": library, "OTEL_LOG_LEVEL": "info"}
     program = launcher.start(PYTHON, PROGRAMS / "parents_stdlib.py", port=port, env=env)
-    assert fire(receiver, port, "/def/call") == Counts(ALL, 0, 0)
-    assert fire(receiver, port, "/def/submit") == Counts(0, 0, ALL)
+    assert fire(receiver, port, "/def/call", rounds=ROUNDS) == Counts(ALL, 0, 0)
+    assert fire(receiver, port, "/def/submit", rounds=ROUNDS) == Counts(0, 0, ALL)
     assert b"tasks of Python are not told apart" in program.err
 
 
@@ -326,7 +326,7 @@ def test_an_embedded_interpreter_that_is_loaded_late(
     port = free_port()
     env = {"UPSTREAM": upstream.url, "PROGRAM": str(PROGRAMS / "parents_streams.py"), "PYTHONHOME": sys.base_prefix}
     launcher.start(program, library, port=port, env=env)
-    assert fire(receiver, port, "/async/task") == Counts(ALL, 0, 0)
+    assert fire(receiver, port, "/async/task", rounds=ROUNDS) == Counts(ALL, 0, 0)
 
 
 def compile_c(directory: Path, text: str, *options: str) -> str:

@@ -251,14 +251,6 @@ def test_output_is_the_same(launcher: Launcher, command: list[str]) -> None:
     assert visible(launcher.run(*command)) == visible(launcher.run(*command, how=NONE))
 
 
-def test_start_up_cost(launcher: Launcher) -> None:
-    """A program without sockets: the median of 30 starts differs by milliseconds at most."""
-    def median(how: str) -> float:
-        return sorted(launcher.run("/usr/bin/printf", "x", how=how).seconds for _ in range(30))[15]
-
-    assert median(PRELOAD) < median(NONE) + 0.010
-
-
 def test_strace_counts(launcher: Launcher, upstream: Upstream) -> None:
     """The agent starts no process, and a program without sockets sees no socket call of ours."""
     def calls(how: str) -> list[bytes]:

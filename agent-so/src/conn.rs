@@ -10,6 +10,7 @@ pub(crate) mod classify;
 pub(crate) mod connect;
 pub(crate) mod edit;
 pub(crate) mod hello;
+mod inward;
 pub(crate) mod observe;
 pub(crate) mod resolver;
 pub(crate) mod rewrite;
@@ -72,6 +73,12 @@ fn attach(state: &'static State, fd: i32) -> Option<u32> {
     // Another thread attached it, or the program closed the descriptor.
     state.conns.give(index);
     Some(state.table.get(fd)).filter(|word| *word >= table::CONN)
+}
+
+/// The connection of requests to this process that a table word names, as records name it.
+pub(crate) fn served(state: &'static State, word: u32) -> Option<usize> {
+    let conn = state.conns.get(word.checked_sub(table::CONN)?)?;
+    conn.hint(slot::SERVER).then(|| conn.name())
 }
 
 /// Marks a socket's connection from which nothing more is to be learned; its descriptors follow one by one.

@@ -18,6 +18,7 @@ pub(crate) mod socket;
 pub(crate) mod syscall;
 pub(crate) mod tls;
 pub(crate) mod transfer;
+pub(crate) mod wait;
 
 use crate::conn::table;
 use crate::sys::{self, errno, own_fd, thread};

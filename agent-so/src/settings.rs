@@ -30,6 +30,17 @@ pub(crate) struct Settings {
     clients: bool,
     model: Model,
     apache: bool,
+    one_by_one: bool,
+    passes_on: Option<Room>,
+}
+
+/// How much of a buffer a program leaves for header lines that it adds itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// All: a head that fills it is handled as any other (nginx).
+    All,
+    /// Half, at least (haproxy: `tune.maxrewrite`).
+    Half,
 }
 
 static SETTINGS: AtomicPtr<Settings> = AtomicPtr::new(std::ptr::null_mut());
@@ -38,6 +49,8 @@ static SETTINGS: AtomicPtr<Settings> = AtomicPtr::new(std::ptr::null_mut());
 const EVENT_LOOPS: [&[u8]; 5] = [b"node", b"nodejs", b"bun", b"deno", b"haproxy"];
 /// Proxies that send upstream in the turn in which they read.
 const PROXIES: [&[u8]; 1] = [b"nginx"];
+/// Proxies that send the header lines that they have read, and nothing depends on how many there are.
+const PASS_ON: [(&[u8], Room); 2] = [(b"nginx", Room::All), (b"haproxy", Room::Half)];
 /// How threads of event-loop runtimes are called.
 const LOOP_THREADS: [&[u8]; 5] = [
     b"tokio-",
@@ -66,6 +79,13 @@ pub(crate) fn publish(config: Config, exe: &[u8], argv0: &[u8], name: String, wa
             .instrumentations
             .is_enabled(Instrumentation::HttpClient),
         model,
+        // Its built-in server waits for all its connections, and yet serves one request at a time.
+        one_by_one: program.starts_with(b"php"),
+        passes_on: PASS_ON
+            .iter()
+            .find(|(name, _)| *name == program)
+            .filter(|_| config.instrumentations.is_enabled(Instrumentation::Proxy))
+            .map(|(_, room)| *room),
         apache: matches!(program, b"apache2" | b"httpd"),
         exe: exe.to_vec(),
         argv0: argv0.to_vec(),
@@ -103,6 +123,16 @@ pub(crate) fn enabled(kind: Kind) -> bool {
 /// How the program runs its requests.
 pub(crate) fn model() -> Model {
     get().model
+}
+
+/// Whether the program is known to serve one request after the other, however it waits for them.
+pub(crate) fn serves_one_by_one() -> bool {
+    get().one_by_one
+}
+
+/// Whether the program is given the contexts of its requests to pass on, and how much room it has for them.
+pub(crate) fn passes_on() -> Option<Room> {
+    get().passes_on
 }
 
 /// Index of a header to capture.

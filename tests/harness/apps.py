@@ -61,12 +61,13 @@ class Site:
         return path
 
     def start_nginx(self, upstream_port: int = 9, keepalive: int = 0, workers: int = 1, tls: bool = False,
-                    upstream_tls: bool = False, listen: str = "", tls_options: str = "", **options: Any) -> Program:
-        """`tls` is the server's side, `upstream_tls` the proxy's; `listen` and `tls_options` are nginx's words."""
+                    upstream_tls: bool = False, listen: str = "", tls_options: str = "", http: str = "",
+                    location: str = "", upstream: str = "", **options: Any) -> Program:
+        """`tls` is the server's side, `upstream_tls` the proxy's; the other texts are nginx's words."""
         port, files = free_port(), certificates()
         config = self.config(
             APPS / "nginx/nginx.conf.template", PORT=port, UPSTREAM=f"127.0.0.1:{upstream_port}", WORKERS=workers,
-            KEEPALIVE=f"keepalive {keepalive};" if keepalive else "", USER="user root;" if os.getuid() == 0 else "",
+            KEEPALIVE=f"{upstream} keepalive {keepalive};" if keepalive else upstream, HTTP=http, LOCATION=location, USER="user root;" if os.getuid() == 0 else "",
             LISTEN=f"{'ssl ' if tls else ''}{listen}", SCHEME="https" if upstream_tls else "http",
             TLS=f"ssl_certificate {files.cert}; ssl_certificate_key {files.key}; {tls_options}" if tls else "",
             PROXY_TLS="proxy_ssl_verify on; proxy_ssl_server_name on; "
@@ -91,14 +92,16 @@ class Site:
                                    port=port, **options)
 
     def start_haproxy(self, upstream_port: int = 9, tls: bool = False, upstream_tls: bool = False,
-                      mode: str = "http", **options: Any) -> Program:
+                      mode: str = "http", master: bool = False, server: str = "", backend: str = "",
+                      **options: Any) -> Program:
+        """`master`: a process that starts the ones which serve; `server`, `backend`: more of haproxy's words."""
         port, files = free_port(), certificates()
         config = self.config(
             APPS / "haproxy/haproxy.cfg.template", PORT=port, MODE=mode, UPSTREAM=f"127.0.0.1:{upstream_port}",
-            BIND=f"ssl crt {files.both}" if tls else "",
-            SERVER=f"ssl verify required ca-file {files.ca} sni str({HOST}) verifyhost {HOST}" if upstream_tls else "",
+            BIND=f"ssl crt {files.both}" if tls else "", BACKEND=backend,
+            SERVER=f"{server} ssl verify required ca-file {files.ca} sni str({HOST}) verifyhost {HOST}" if upstream_tls else server,
         )
-        return self.launcher.start("haproxy", "-db", "-f", config, port=port, **options)
+        return self.launcher.start("haproxy", "-W" if master else "-db", "-f", config, port=port, **options)
 
     def remove(self) -> None:
         shutil.rmtree(self.directory, ignore_errors=True)

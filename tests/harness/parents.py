@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Callable, Iterable
+from typing import Callable, Iterable, NamedTuple
 
 from harness import client, tls
 from harness.receiver import Receiver
@@ -15,8 +14,7 @@ from harness.spans import Span
 AT_ONCE = 20
 
 
-@dataclass(frozen=True)
-class Counts:
+class Counts(NamedTuple):
     right: int
     wrong: int
     none: int
@@ -50,7 +48,7 @@ def _id(span: Span) -> str:
     return found[1] if found else ""
 
 
-def fire(receiver: Receiver, port: int, path: str, *, rounds: int = 3, keep: bool = True, secure: bool = False) -> Counts:
+def fire(receiver: Receiver, port: int, path: str, *, rounds: int = 2, keep: bool = True, secure: bool = False) -> Counts:
     """20 clients at once, each with a connection that it keeps (or not) for its requests of `path` and an id. Waits for a
     CLIENT and a SERVER span of each."""
     prefix = path.strip("/").replace("/", "-")

@@ -60,6 +60,15 @@ pub trait Host {
     fn tls_begins(&mut self, dir: Direction, random: &[u8; 32]);
 }
 
+/// A place in a request's head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadPart {
+    /// Its first byte.
+    Start,
+    /// Among the field lines, the request line being complete.
+    Fields,
+}
+
 /// What is known of a stream after a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -212,6 +221,15 @@ impl Stream {
             Stage::Http1(machine) => machine.can_start_request(dir),
             Stage::FastCgi(machine) => machine.can_start_request(dir),
             Stage::Tunnel | Stage::Opaque => false,
+        }
+    }
+
+    /// Where the next byte that comes in would stand in the head of a request to this program, if it is HTTP/1.
+    pub fn request_head(&self) -> Option<HeadPart> {
+        match &self.stage {
+            Stage::Detecting => self.detector.is_fresh().then_some(HeadPart::Start),
+            Stage::Http1(machine) => machine.request_head(),
+            Stage::FastCgi(_) | Stage::Tunnel | Stage::Opaque => None,
         }
     }
 

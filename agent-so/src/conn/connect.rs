@@ -36,7 +36,9 @@ pub(crate) fn begin(fd: i32, address: &[u8]) -> Option<Attempt> {
         let mut locked = at.lock()?;
         if !at.conn.hint(CONNECTING) {
             locked.meta.connect_start_ns = clock::monotonic_ns();
-            locked.meta.connect_parent = context::candidate(state, Ref::default());
+            let parent = context::candidate(state, Ref::default());
+            locked.meta.connect_parent = parent;
+            locked.meta.works_for = parent;
         }
         locked.meta.peer = classify::endpoint(address);
         locked.meta.peer_known = locked.meta.peer != Endpoint::Unknown;
@@ -75,6 +77,12 @@ pub(crate) fn outcome(fd: i32, word: u32, error: i32) {
             return None;
         }
         let at = At::new(state, Carrier::Socket(fd), index, conn);
+        if let Some(inside) = thread::current().enter() {
+            if let Some(locked) = at.lock() {
+                context::client::heard(state, &locked.meta, false);
+            }
+            drop(inside);
+        }
         match fault(error) {
             Fault::None => conn.set_hint(CONNECTING, error == libc::EINPROGRESS),
             fault => report(&at, fault),

@@ -6,7 +6,7 @@
 use super::edit::Stretch;
 use super::scribe::Scribe;
 use super::slot::{At, BODY, CONNECTING, EDITING, Fate, Inner, SERVER};
-use super::{connect, of, session, table};
+use super::{connect, inward, of, session, table};
 use crate::context;
 use crate::context::bridge::Read;
 use crate::hooks::contain;
@@ -19,36 +19,87 @@ use libc::iovec;
 
 /// A read returned `result` (as the real call gave it, errno set) into `buffers`. `plain`: by `read`, as of a file.
 pub(crate) fn received(fd: i32, word: u32, result: isize, buffers: &[iovec], plain: bool) {
+    read_by(fd, word, result, buffers, plain, false);
+}
+
+/// As [`received`], into one buffer. Returns how many bytes more the program is to see (`conn::inward`).
+pub(crate) fn received_into(
+    fd: i32,
+    word: u32,
+    result: isize,
+    buffer: iovec,
+    plain: bool,
+) -> isize {
+    read_by(fd, word, result, &[buffer], plain, true)
+}
+
+fn read_by(
+    fd: i32,
+    word: u32,
+    result: isize,
+    buffers: &[iovec],
+    plain: bool,
+    growing: bool,
+) -> isize {
     if result == 0 && !buffers.iter().any(|b| b.iov_len > 0) {
-        return;
+        return 0;
     }
-    if let Some(Some(read)) = with_socket(fd, word, result, |at| took(at, result, buffers)) {
-        context::bridge::server_read(&Read { plain, ..read });
-    }
+    with_socket(fd, word, result, |at| took(at, result, buffers, growing))
+        .map_or(0, |took| took.told(plain))
 }
 
 /// The program read from a TLS session: `result` bytes into `buffer`, 0 at the end of the stream, or -1 (the session
 /// knows why).
 pub(crate) fn received_on(call: &session::Call, result: isize, buffer: iovec) {
-    if let Some(Some(read)) = with_session(call, |at| took(at, result, &[buffer])) {
-        context::bridge::server_read(&read);
+    if let Some(took) = with_session(call, |at| took(at, result, &[buffer], false)) {
+        took.told(false);
     }
 }
 
-/// Gives what a bridge has to know of a server's read.
-fn took(at: &At, result: isize, buffers: &[iovec]) -> Option<Read> {
+/// As [`received_on`]. Returns how many bytes more the program is to see.
+pub(crate) fn received_into_on(call: &session::Call, result: isize, buffer: iovec) -> isize {
+    with_session(call, |at| took(at, result, &[buffer], true)).map_or(0, |took| took.told(false))
+}
+
+/// What a read brought.
+#[derive(Default)]
+struct Took {
+    /// What a bridge has to know of a server's.
+    read: Option<Read>,
+    /// Bytes added.
+    more: usize,
+}
+
+impl Took {
+    /// Tells the bridge, now that nothing is locked.
+    fn told(self, plain: bool) -> isize {
+        if let Some(read) = self.read {
+            context::bridge::server_read(&Read { plain, ..read });
+        }
+        self.more as isize
+    }
+}
+
+/// `growing`: there is one buffer, and the program can be told of more bytes in it.
+fn took(at: &At, result: isize, buffers: &[iovec], growing: bool) -> Took {
     let fate = at.fate(result);
     if matches!(fate, Fate::Nothing) {
-        return None;
+        return Took::default();
     }
     let Some(mut locked) = at.lock() else {
         at.give_up();
-        return None;
+        return Took::default();
     };
+    let before = locked.meta.newest;
     let now = clock::monotonic_ns();
     let inner = &mut *locked;
+    let expected = if growing {
+        inward::expected(inner)
+    } else {
+        None
+    };
     let verdict = match fate {
-        Fate::Nothing => return None,
+        Fate::Nothing => return Took::default(),
         Fate::Bytes(count) => {
             let bytes = Stretch {
                 pieces: buffers,
@@ -70,9 +121,21 @@ fn took(at: &At, result: isize, buffers: &[iovec]) -> Option<Read> {
             plain: false,
         }
     });
+    if read.is_none() {
+        context::client::heard(at.state, &inner.meta, matches!(fate, Fate::Bytes(_)));
+    } else if inner.meta.newest != before {
+        context::turn::read_head(at.fd());
+    }
+    let more = match (expected, buffers) {
+        // SAFETY: the program's buffer, of a read that brought so many bytes; the lock is held.
+        (Some(expected), [buffer]) => unsafe {
+            inward::give(at, inner, expected, *buffer, result as usize)
+        },
+        _ => 0,
+    };
     drop(locked);
     at.settle(verdict);
-    read
+    Took { read, more }
 }
 
 /// `count` bytes passed from or to the socket without being visible (sendfile, splice, MSG_TRUNC).

@@ -70,8 +70,14 @@ pub(crate) struct Meta {
     pub(crate) newest_is_later: bool,
     /// The server request that was given out last (`conn::claim`).
     pub(crate) claimed: Ref,
+    /// Server requests whose heads were read so far.
+    pub(crate) requests_served: u32,
     /// The server request that was being served when `connect` was called.
     pub(crate) connect_parent: Ref,
+    /// Identity of the thread that sent the last request.
+    pub(crate) sender: usize,
+    /// The server request for which `connect` was called, or the last request was sent, as far as the thread told.
+    pub(crate) works_for: Ref,
     /// When `connect` was called.
     pub(crate) connect_start_ns: u64,
     /// Requests sent so far.
@@ -146,6 +152,11 @@ impl Conn {
             conn: self,
             _guard: guard,
         })
+    }
+
+    /// What tells the connection apart in records: where its state is.
+    pub(super) fn name(&self) -> usize {
+        self.inner.get() as usize + std::mem::offset_of!(Inner, meta)
     }
 
     /// What is known without the lock.

@@ -1,12 +1,14 @@
 //! Requests that go out: their parent, and the headers that tell it.
 
+use super::inbound::{self, Found};
 use super::server::identify;
-use super::{candidate, record};
+use super::{Model, candidate, record, turn};
 use crate::conn::Meta;
 use crate::conn::edit::Edit;
 use crate::export::record::{Carried, HEADERS, Identity, Record, Ref};
 use crate::settings::{self, Settings};
 use crate::sys::process::State;
+use crate::sys::thread;
 use agent_engine::context;
 use agent_engine::exchange::{Exchange, Field};
 use agent_engine::protocol::outgoing::Head;
@@ -37,10 +39,7 @@ pub(crate) fn begin(
             candidate(state, at_connect)
         }
     };
-    let found = passed_on(state, settings, exchange)
-        .map(|from| (Carried::PassedOn, from))
-        .or_else(|| Some((Carried::HandedOut, handed_out(state, settings, exchange)?)));
-    let (carried, parent) = match found {
+    let (carried, parent) = match passed_on(state, settings, exchange, at_connect) {
         Some(found) => found,
         None if exchange.text(Field::Traceparent).is_some() => {
             (Carried::Foreign, candidate(at_connect))
@@ -48,6 +47,11 @@ pub(crate) fn begin(
         None => (Carried::No, candidate(at_connect)),
     };
     let aside = carried == Carried::Foreign && settings.stands_aside();
+    meta.sender = thread::identity();
+    meta.works_for = match settings::model() {
+        Model::Blocking => Ref(thread::current().last_read.get()),
+        _ => parent,
+    };
     let excluded = aside || settings.excluded(exchange);
     inherit(state, parent, |from| {
         let inherited = from.as_ref().map(|from| from.identity.span);
@@ -67,61 +71,59 @@ pub(crate) fn begin(
     });
 }
 
-/// The server request here whose own inbound context this outgoing request carries: passed on by a proxy, or by code that
-/// forwards headers. Then that request is its parent, and our span comes in between.
-fn passed_on(state: &'static State, settings: &Settings, exchange: &Exchange) -> Option<Ref> {
-    let carried = settings.extract(exchange)?;
-    let reference = state.correlation.by_remote_parent(carried.span_id);
-    inbound_is(state, reference, &carried).then_some(reference)
+/// The thread has news of a connection that this process made, `bytes` of it perhaps. In a proxy it goes on with the request
+/// for which the connection was made, whatever it has read before.
+pub(crate) fn heard(state: &State, meta: &Meta, bytes: bool) {
+    match settings::model() {
+        Model::Proxy if meta.connect_start_ns != 0 => {
+            thread::current().last_read.set(meta.works_for.0);
+        }
+        Model::Blocking if bytes && meta.sender == thread::identity() => {
+            turn::answered(state, meta.works_for);
+        }
+        _ => {}
+    }
 }
 
-/// The server request here whose own context this outgoing request carries, because a bridge was given it.
-fn handed_out(state: &'static State, settings: &Settings, exchange: &Exchange) -> Option<Ref> {
+/// The server request here whose inbound context this outgoing request carries (passed on by a proxy, or by code that
+/// forwards headers), or whose own (which the program was given). Then that request is its parent, and our span comes in
+/// between.
+fn passed_on(
+    state: &'static State,
+    settings: &Settings,
+    exchange: &Exchange,
+    at_connect: Ref,
+) -> Option<(Carried, Ref)> {
     let carried = settings.extract(exchange)?;
-    let is = |reference: &Ref| {
-        identity_of(state, *reference).is_some_and(|identity| {
-            identity.span.span_id == carried.span_id && identity.span.trace_id == carried.trace_id
-        })
-    };
-    let mut places = state.correlation.places(carried.span_id);
-    places.find_map(|place| Some(Ref(place.load(Ordering::Acquire))).filter(is))
+    match state.correlation.inbound.find(state, &carried) {
+        Found::None => None,
+        // A proxy passes on what came with it, too.
+        Found::Own(reference) if settings::passes_on().is_none() => {
+            Some((Carried::HandedOut, reference))
+        }
+        Found::One(reference) | Found::Own(reference) => Some((Carried::PassedOn, reference)),
+        Found::Several => {
+            let likely = candidate(state, at_connect);
+            inbound::is_of(state, likely, &carried).then_some((Carried::PassedOn, likely))
+        }
+    }
 }
 
 /// The context of an open server request, as a header: for a bridge that can say for whom a request is when it is made, but not
 /// when it is written. `None`: there is nothing to say, or headers are not wanted.
 pub(crate) fn hand_out(reference: Ref) -> Option<[u8; context::TRACEPARENT_LEN]> {
     let state = crate::sys::process::state()?;
-    let identity =
-        identity_of(state, reference).filter(|_| settings::get().propagates_context())?;
-    let id = identity.span.span_id;
-    let mut free = None;
-    for place in state.correlation.places(id) {
-        let there = Ref(place.load(Ordering::Acquire));
-        if there == reference {
-            free = None;
-            break;
-        }
-        if free.is_none() && !super::is_open(state, there) {
-            free = Some(place);
-        }
-    }
-    if let Some(free) = free {
-        free.store(reference.0, Ordering::Release);
-    }
+    let settings = settings::get();
+    let span = inbound::open_identity(state, reference)
+        .filter(|_| settings.propagates_context())?
+        .span;
+    state
+        .correlation
+        .inbound
+        .add(state, span.span_id, reference);
     let mut header = [0; context::TRACEPARENT_LEN];
-    context::format_traceparent(&mut header, &identity.span);
+    context::format_traceparent(&mut header, &span);
     Some(header)
-}
-
-/// What an open server request is.
-fn identity_of(state: &'static State, reference: Ref) -> Option<Identity> {
-    let from = record(state, reference).filter(|record| record.pin_open(reference))?;
-    // SAFETY: pinned, and open, so the context is set.
-    let identity = unsafe { from.identity() };
-    if let Some(index) = reference.index() {
-        crate::export::unpin(state, index, from);
-    }
-    Some(identity)
 }
 
 struct Parent<'a> {
@@ -145,15 +147,6 @@ fn inherit(state: &'static State, parent: Ref, f: impl FnOnce(Option<Parent<'_>>
     if let Some(index) = parent.index() {
         crate::export::unpin(state, index, from);
     }
-}
-
-/// Whether `reference` is an open server request whose remote parent is the carried context.
-fn inbound_is(state: &'static State, reference: Ref, carried: &context::SpanContext) -> bool {
-    identity_of(state, reference).is_some_and(|identity| {
-        identity.parent_remote
-            && identity.parent == carried.span_id
-            && identity.span.trace_id == carried.trace_id
-    })
 }
 
 /// What is to be spliced into `head`, for the exchange that it began. `None`: nothing.

@@ -35,14 +35,28 @@ pub(crate) fn begin(
     }
     let reference = record.reference(index);
     record.open();
-    state.correlation.begun(reference);
+    state.correlation.open.fetch_add(1, Ordering::AcqRel);
     if let Some(parent) = parent {
-        state.correlation.index(parent.span_id, reference);
+        state
+            .correlation
+            .inbound
+            .add(state, parent.span_id, reference);
     }
     meta.reader = thread::identity();
     meta.newest_is_later = meta.newest != Ref::default();
     meta.newest = reference;
+    meta.requests_served = meta.requests_served.wrapping_add(1);
     note_reader(state, reference);
+}
+
+/// The program was given the request's own context to pass on: what carries it is the request's.
+pub(crate) fn handed_on(state: &State, record: &Record, reference: Ref) {
+    // SAFETY: the caller holds the lock of the request's connection, and the context was set.
+    let span = unsafe { record.identity() }.span;
+    state
+        .correlation
+        .inbound
+        .add(state, span.span_id, reference);
 }
 
 /// Decides ids and sampling of a span under `parent`.

@@ -11,11 +11,20 @@ use std::ffi::{c_int, c_uint, c_void};
 const NOT_CONSUMED: c_int = libc::MSG_PEEK | libc::MSG_OOB | libc::MSG_ERRQUEUE;
 
 #[inline]
-fn one(buffer: *mut c_void, len: size_t) -> [iovec; 1] {
-    [iovec {
+fn piece(buffer: *mut c_void, len: size_t) -> iovec {
+    iovec {
         iov_base: buffer,
         iov_len: len,
-    }]
+    }
+}
+
+/// Returns what the program is to see.
+fn took_one(fd: c_int, word: u32, result: ssize_t, buffer: iovec, flags: c_int) -> ssize_t {
+    if flags & (NOT_CONSUMED | libc::MSG_TRUNC) != 0 {
+        took(fd, word, result, &[buffer], flags);
+        return result;
+    }
+    result + observe::received_into(fd, word, result, buffer, flags == PLAIN)
 }
 
 /// In the place of flags: the call was `read`, which has none.
@@ -63,8 +72,7 @@ macro_rules! simple_reads {
                     }
                     // SAFETY: the program's own call.
                     let result = unsafe { real::$name(fd, $($arg),*) };
-                    took(fd, word, result, &one($buffer, $len), $flags);
-                    result
+                    took_one(fd, word, result, piece($buffer, $len), $flags)
                 }
             )*
         }

@@ -6,7 +6,10 @@
 //! refused, and libc itself is asked next.
 
 use crate::sys::{errno, raw};
-use libc::{addrinfo, iovec, mmsghdr, msghdr, off_t, pid_t, size_t, sockaddr, socklen_t, ssize_t};
+use libc::{
+    addrinfo, epoll_event, fd_set, iovec, mmsghdr, msghdr, nfds_t, off_t, pid_t, pollfd, sigset_t,
+    size_t, sockaddr, socklen_t, ssize_t, timespec, timeval,
+};
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -145,6 +148,10 @@ syscalls! {
     sendfile = SYS_sendfile(out: c_int, input: c_int, offset: *mut off_t, count: size_t) -> ssize_t;
     sendfile64 = SYS_sendfile(out: c_int, input: c_int, offset: *mut off_t, count: size_t) -> ssize_t;
     splice = SYS_splice(input: c_int, input_offset: *mut i64, output: c_int, output_offset: *mut i64, len: size_t, flags: c_uint) -> ssize_t;
+    epoll_create = SYS_epoll_create(size: c_int) -> c_int;
+    epoll_create1 = SYS_epoll_create1(flags: c_int) -> c_int;
+    epoll_wait = SYS_epoll_wait(set: c_int, events: *mut epoll_event, count: c_int, timeout: c_int) -> c_int;
+    poll = SYS_poll(descriptors: *mut pollfd, count: nfds_t, timeout: c_int) -> c_int;
     getsockopt = SYS_getsockopt(fd: c_int, level: c_int, option: c_int, value: *mut c_void, len: *mut socklen_t) -> c_int;
 }
 
@@ -258,6 +265,19 @@ functions! {
         // SAFETY: the program's own call, within the buffer's size.
         unsafe { recvfrom(fd, buffer, len.min(size), flags, from, from_len) }
     };
+    epoll_pwait(set: c_int, events: *mut epoll_event, count: c_int, timeout: c_int, mask: *const sigset_t) -> c_int, else missing();
+    epoll_pwait2(set: c_int, events: *mut epoll_event, count: c_int, timeout: *const timespec, mask: *const sigset_t) -> c_int, else missing();
+    __poll_chk(descriptors: *mut pollfd, count: nfds_t, timeout: c_int, size: size_t) -> c_int, else {
+        // SAFETY: the program's own call.
+        unsafe { poll(descriptors, count, timeout) }
+    };
+    ppoll(descriptors: *mut pollfd, count: nfds_t, timeout: *const timespec, mask: *const sigset_t) -> c_int, else missing();
+    __ppoll_chk(descriptors: *mut pollfd, count: nfds_t, timeout: *const timespec, mask: *const sigset_t, size: size_t) -> c_int, else {
+        // SAFETY: the program's own call.
+        unsafe { ppoll(descriptors, count, timeout, mask) }
+    };
+    select(count: c_int, read: *mut fd_set, write: *mut fd_set, except: *mut fd_set, timeout: *mut timeval) -> c_int, else missing();
+    pselect(count: c_int, read: *mut fd_set, write: *mut fd_set, except: *mut fd_set, timeout: *const timespec, mask: *const sigset_t) -> c_int, else missing();
     getaddrinfo(node: *const c_char, service: *const c_char, hints: *const addrinfo, result: *mut *mut addrinfo) -> c_int, else libc::EAI_SYSTEM;
     fork() -> pid_t, else missing();
     posix_spawn(pid: *mut pid_t, path: *const c_char, actions: *const c_void, attributes: *const c_void, argv: *const *mut c_char, envp: *const *mut c_char) -> c_int, else libc::ENOSYS;

@@ -2,7 +2,7 @@
 
 use super::{real, refuse_lost, with_state, word};
 use crate::conn::{classify, connect as attempts, detach, observe, table};
-use crate::context::bridge;
+use crate::context::{bridge, turn};
 use crate::export;
 use crate::settings;
 use crate::sys::{own_fd, thread};
@@ -86,6 +86,7 @@ fn accepted(fd: c_int) -> c_int {
     if fd >= 0 {
         with_state(|state| {
             detach(state, fd, table::FRESH);
+            turn::accepted(fd);
             export::poke(state);
         });
     }

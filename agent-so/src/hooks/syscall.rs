@@ -3,7 +3,7 @@
 //! Numbers of hooked calls take the same way as their functions; every other number jumps on, with its stack as the
 //! caller left it.
 
-use super::{fds, input, output, process, real, security, socket, transfer};
+use super::{fds, input, output, process, real, security, socket, transfer, wait};
 use crate::sys::{errno, raw};
 use std::arch::naked_asm;
 use std::ffi::{c_int, c_long, c_uint, c_void};
@@ -25,6 +25,12 @@ static HANDLED: [u64; 8] = bits(&[
     libc::SYS_accept4,
     libc::SYS_shutdown,
     libc::SYS_getsockopt,
+    libc::SYS_epoll_create,
+    libc::SYS_epoll_create1,
+    libc::SYS_epoll_wait,
+    libc::SYS_epoll_pwait,
+    libc::SYS_epoll_pwait2,
+    libc::SYS_poll,
     libc::SYS_sendto,
     libc::SYS_recvfrom,
     libc::SYS_sendmsg,
@@ -107,6 +113,12 @@ unsafe extern "C" fn by_number(
             libc::SYS_getsockopt => {
                 socket::getsockopt(fd, b as c_int, c as c_int, d as *mut _, e as *mut _).into()
             }
+            libc::SYS_epoll_create => wait::epoll_create(fd).into(),
+            libc::SYS_epoll_create1 => wait::epoll_create1(fd).into(),
+            libc::SYS_epoll_wait => {
+                wait::epoll_wait(fd, b as *mut _, c as c_int, d as c_int).into()
+            }
+            libc::SYS_poll => wait::poll(a as *mut _, b as u64, c as c_int).into(),
             libc::SYS_sendto => output::sendto(
                 fd,
                 b as *const c_void,
@@ -138,6 +150,7 @@ unsafe extern "C" fn by_number(
                 match other {
                     libc::SYS_exit_group => process::leave(),
                     libc::SYS_execve | libc::SYS_execveat => process::change(),
+                    libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2 => wait::waits(fd),
                     libc::SYS_seccomp if security::seccomp_enters(a, b, c) => security::sandboxed(),
                     libc::SYS_prctl if security::prctl_enters(fd, b, c) => security::sandboxed(),
                     _ => {}

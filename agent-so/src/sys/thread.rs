@@ -12,16 +12,23 @@ pub(crate) const AGENT: u32 = 1;
 pub(crate) const VFORK: u32 = 2;
 /// This thread has a descriptor table of its own.
 pub(crate) const SEPARATE: u32 = 8;
-/// Virtual threads of a Java machine run on this thread.
-pub(crate) const CARRIER: u32 = 64;
-/// This thread selects among descriptors (`bridge::java`).
-pub(crate) const SELECTS: u32 = 128;
 /// This thread has read a server request.
 pub(crate) const SERVES: u32 = 4;
 /// What a bridge says of this thread it has from whoever began it (`bridge::ruby`).
 pub(crate) const INHERITED: u32 = 32;
 /// An event loop runs here that reads outside of the context in which it then calls the program (`bridge::python`).
 pub(crate) const READS_OUTSIDE: u32 = 16;
+
+/// This thread has waited for several descriptors, requests to come among them.
+pub(crate) const WAITED: u32 = 64;
+/// The request that this thread read last came out of such a wait: it may be an event loop.
+pub(crate) const DOUBT: u32 = 128;
+/// This thread has waited in the middle of a request for an answer, and for nothing else: it is none.
+pub(crate) const PROVEN: u32 = 256;
+/// Virtual threads of a Java machine run on this thread.
+pub(crate) const CARRIER: u32 = 512;
+/// This thread selects among descriptors (`bridge::java`).
+pub(crate) const SELECTS: u32 = 1024;
 
 /// Per-thread state. Cells suffice: only the owning thread (and its signal handlers) touches them.
 #[repr(C)]
@@ -30,8 +37,8 @@ pub(crate) struct Thread {
     guard: Cell<usize>,
     /// The server exchange whose bytes this thread read last (`records::Ref`, 0 for none).
     pub(crate) last_read: Cell<u64>,
-    /// [`AGENT`], [`VFORK`], [`SERVES`], [`SEPARATE`], [`READS_OUTSIDE`], [`INHERITED`], [`CARRIER`],
-    /// [`SELECTS`].
+    /// [`AGENT`], [`VFORK`], [`SERVES`], [`SEPARATE`], [`READS_OUTSIDE`], [`INHERITED`], [`WAITED`], [`DOUBT`],
+    /// [`PROVEN`], [`CARRIER`], [`SELECTS`].
     pub(crate) flags: Cell<u32>,
     /// Slot + 1 of the connection that `last_read` came on.
     pub(crate) last_conn: Cell<u32>,
@@ -45,6 +52,12 @@ pub(crate) struct Thread {
     pub(crate) pending: Cell<u64>,
     /// What a bridge has to undo when that code returns: where, and how.
     pub(crate) lent: Cell<[usize; 2]>,
+    /// The epoll set that the thread made while it served `nested_in` (`records::Ref`).
+    pub(crate) nested: Cell<i32>,
+    /// The descriptor that the thread accepted since it waited last, + 1; 0 for none.
+    pub(crate) accepted: Cell<i32>,
+    /// See `nested`.
+    pub(crate) nested_in: Cell<u64>,
 }
 
 global_asm!(
@@ -52,9 +65,9 @@ global_asm!(
     ".hidden otel_run_thread",
     ".globl otel_run_thread",
     ".type otel_run_thread,@object",
-    ".size otel_run_thread,72",
+    ".size otel_run_thread,88",
     ".p2align 3",
-    "otel_run_thread: .zero 72",
+    "otel_run_thread: .zero 88",
     ".previous",
 );
 
@@ -122,7 +135,9 @@ impl Thread {
         self.current.set(0);
         self.told.set(0);
         self.pending.set(0);
-        self.clear(SERVES);
+        self.nested_in.set(0);
+        self.accepted.set(0);
+        self.clear(SERVES | WAITED | DOUBT | PROVEN);
     }
 
     /// Sets a flag.

@@ -29,6 +29,8 @@ pub enum Instrumentation {
     Java,
     /// What passes through Java's own TLS.
     Jsse,
+    /// Contexts that proxies are given to pass on.
+    Proxy,
 }
 
 /// A row per [`Instrumentation`], in their order: its own name and the aliases.
@@ -39,7 +41,7 @@ struct Row {
     aliases: &'static [&'static str],
 }
 
-const ROWS: [Row; 10] = [
+const ROWS: [Row; 11] = [
     Row {
         name: "HTTP_SERVER",
         carrier: false,
@@ -176,6 +178,11 @@ const ROWS: [Row; 10] = [
         name: "JSSE",
         carrier: true,
         aliases: &["TLS"],
+    },
+    Row {
+        name: "PROXY",
+        carrier: true,
+        aliases: &["HAPROXY"],
     },
 ];
 

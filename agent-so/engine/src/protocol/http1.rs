@@ -18,7 +18,7 @@ pub mod scan;
 #[cfg(test)]
 mod tests;
 
-use super::{Direction, Ended, ExchangeId, Host, Probe};
+use super::{Direction, Ended, ExchangeId, HeadPart, Host, Probe};
 use crate::exchange::{Fault, Kind};
 use line::{Part, RequestLine, blank_lines};
 use pending::Pending;
@@ -218,6 +218,14 @@ impl Machine {
             && !self.over
             && !self.closing
             && self.request.is_between()
+    }
+
+    pub(super) fn request_head(&self) -> Option<HeadPart> {
+        if self.role == Kind::Server && !self.over && !self.closing {
+            self.request.head_part()
+        } else {
+            None
+        }
     }
 
     pub(super) fn outgoing_tail(&self) -> Tail {

@@ -196,7 +196,8 @@ unsafe extern "C" fn read<const COPY: usize>(ssl: Ssl, buffer: *mut c_void, len:
             1.. => result as isize,
             _ => failure(&call, COPY, ssl, result, Doing::Reads),
         };
-        observe::received_on(&call, got, piece(buffer, len as usize));
+        return result
+            + observe::received_into_on(&call, got, piece(buffer, len as usize)) as c_int;
     }
     result
 }
@@ -214,12 +215,16 @@ unsafe extern "C" fn read_ex<const COPY: usize>(
     if let Some(call) = call
         && len > 0
     {
-        let got = match result {
+        let taken = match result {
             // SAFETY: the library has just written it.
             1.. => unsafe { *got as isize },
             _ => failure(&call, COPY, ssl, result, Doing::Reads),
         };
-        observe::received_on(&call, got, piece(buffer, len));
+        let more = observe::received_into_on(&call, taken, piece(buffer, len));
+        if more > 0 {
+            // SAFETY: as above.
+            unsafe { *got += more as usize };
+        }
     }
     result
 }
@@ -240,9 +245,11 @@ unsafe extern "C" fn read_early<const COPY: usize>(
         && result > 0
     {
         // SAFETY: the library has just written it.
-        let got = unsafe { *got };
-        if got > 0 {
-            observe::received_on(&call, got as isize, piece(buffer, len));
+        let taken = unsafe { *got };
+        if taken > 0 {
+            let more = observe::received_into_on(&call, taken as isize, piece(buffer, len));
+            // SAFETY: as above.
+            unsafe { *got += more as usize };
         }
     }
     result

@@ -7,7 +7,7 @@ use super::pending::Method;
 use super::{BodyTail, Tail};
 use super::{Cause, Machine, Progress};
 use crate::exchange::{Fault, Field, TARGET_MAX, VALUE_MAX};
-use crate::protocol::{ExchangeId, Host};
+use crate::protocol::{ExchangeId, HeadPart, Host};
 
 /// Where the requests stand.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,6 +38,14 @@ enum Phase {
 impl Request {
     pub(super) fn is_between(&self) -> bool {
         self.phase == Phase::Between
+    }
+
+    pub(super) fn head_part(&self) -> Option<HeadPart> {
+        match self.phase {
+            Phase::Between => Some(HeadPart::Start),
+            Phase::Fields => Some(HeadPart::Fields),
+            Phase::Line | Phase::Body | Phase::Held | Phase::Lost => None,
+        }
     }
 
     /// Where the request under way ends, its head being complete.
