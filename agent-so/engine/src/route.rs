@@ -1,7 +1,7 @@
 //! The route of a request: a name of low cardinality for its path.
 //!
-//! A socket does not show the framework's route table. So the user's templates come first ([`Templates`]); for
-//! other paths a fixed set of rules replaces what looks variable ([`cluster`]), unless switched off. Whatever the
+//! The user's templates come first ([`Templates`]), then the route that the framework's own router matched, where a
+//! bridge could read it. A socket does not show the framework's route table: for other paths a fixed set of rules replaces what looks variable ([`cluster`]), unless switched off. Whatever the
 //! rules let through, a process never makes more than [`MAX_ROUTES`] distinct routes of its own
 //! ([`RouteLimiter`]); beyond that a request has no route and its span is named after the method alone.
 
@@ -32,20 +32,22 @@ impl Router {
         }
     }
 
-    /// The route of `path`, or `None` when none of low cardinality is known. `doubtful` says that the request
+    /// The route of `path`, or `None` when none of low cardinality is known. `matched` is what the framework says,
+    /// whose routes are limited by its table. `doubtful` says that the request
     /// probably met no route at all (it was answered with 404). `buffer` is scratch space.
     pub fn route<'a>(
         &'a self,
         path: &str,
+        matched: Option<&'a str>,
         doubtful: bool,
         limiter: &mut RouteLimiter,
         buffer: &'a mut String,
     ) -> Option<&'a str> {
         if has_dot_segment(path) {
-            return None;
+            return matched;
         }
-        if let Some(template) = self.templates.find(path) {
-            return Some(template);
+        if let Some(route) = self.templates.find(path).or(matched) {
+            return Some(route);
         }
         if !self.heuristic {
             return None;

@@ -2,6 +2,7 @@
 
 use super::{Model, is_open};
 use crate::conn::{Inner, Meta};
+use crate::export;
 use crate::export::record::{Carried, Identity, Record, Ref};
 use crate::settings;
 use crate::sys::process::State;
@@ -139,5 +140,19 @@ pub(crate) fn written(state: &State, inner: &Inner) {
     let reader = inner.meta.reader;
     if reader != 0 && reader != thread::identity() {
         state.correlation.see_event_loop();
+    }
+}
+
+/// The router of the program's framework matched `route` for this request, which is not answered yet. The first one counts.
+/// Any thread may say so, with or without a lock.
+#[expect(dead_code, reason = "the bridges that call it follow")]
+pub(crate) fn routed(state: &'static State, reference: Ref, route: &[u8]) {
+    let Some(record) = super::record(state, reference).filter(|r| r.pin_open(reference)) else {
+        return;
+    };
+    // SAFETY: pinned.
+    unsafe { record.set_route(route) };
+    if let Some(index) = reference.index() {
+        export::unpin(state, index, record);
     }
 }

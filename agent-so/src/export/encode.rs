@@ -82,7 +82,13 @@ impl Encoder {
             writer: self.spans.begin(out, &head),
             status: StatusCode::Unset,
         };
-        http::describe(exchange, &self.http, &mut self.scratch, &mut sink);
+        http::describe(
+            exchange,
+            record.route(),
+            &self.http,
+            &mut self.scratch,
+            &mut sink,
+        );
         sink.writer.finish(sink.status, "");
     }
 

@@ -9,7 +9,7 @@ use crate::sys::slab::Slot;
 use agent_engine::context::{SpanContext, SpanId};
 use agent_engine::exchange::Exchange;
 use std::cell::UnsafeCell;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// Longest `tracestate` that is passed on, bytes.
 pub(crate) const TRACESTATE: usize = 1024;
@@ -17,6 +17,8 @@ pub(crate) const TRACESTATE: usize = 1024;
 pub(crate) const BAGGAGE: usize = agent_engine::exchange::BAGGAGE_MAX;
 /// Context header lines of one request, bytes.
 pub(crate) const HEADERS: usize = 70 + TRACESTATE + BAGGAGE + 64;
+/// Longest route of a framework's, bytes.
+pub(crate) const ROUTE: usize = 256;
 /// Room for a copy of an outgoing head with its new header (the size of a TLS record), or for a rewritten iovec array.
 pub(crate) const SCRATCH: usize = 16 * 1024;
 
@@ -77,10 +79,13 @@ pub(crate) struct Record {
     link: AtomicU32,
     /// Tells connections apart: the address of the connection's state.
     connection: AtomicUsize,
+    /// Length of the route; 0: there is none (yet), [`WRITING`]: somebody is writing it.
+    route_len: AtomicU16,
     identity: UnsafeCell<Identity>,
     tracestate_len: UnsafeCell<u16>,
     baggage_len: UnsafeCell<u16>,
     exchange: UnsafeCell<Exchange>,
+    route: UnsafeCell<[u8; ROUTE]>,
     tracestate: UnsafeCell<[u8; TRACESTATE]>,
     headers: UnsafeCell<[u8; HEADERS]>,
     scratch: UnsafeCell<Aligned>,
@@ -107,6 +112,7 @@ unsafe impl Slot for Record {
 const OPEN: u64 = 1 << 31;
 const CLOSED: u64 = 1 << 30;
 const PINS: u64 = CLOSED - 1;
+const WRITING: u16 = u16::MAX;
 
 impl Record {
     /// Begins a use of a record just taken from the slab, for a connection (0: none).
@@ -115,6 +121,7 @@ impl Record {
         let generation = (self.state.load(Ordering::Relaxed) >> 32).wrapping_add(1) as u32;
         self.state
             .store(u64::from(generation) << 32, Ordering::Release);
+        self.route_len.store(0, Ordering::Relaxed);
         // SAFETY: the record was just taken: nobody else refers to it (a stale pin fails on the generation).
         unsafe {
             (*self.exchange.get()).reset();
@@ -254,6 +261,35 @@ impl Record {
         unsafe { &(&(*self.baggage.get()))[..usize::from(*self.baggage_len.get())] }
     }
 
+    /// Sets the route that the framework matched: once, and not when it is longer than [`ROUTE`].
+    ///
+    /// # Safety
+    /// The caller pins the record.
+    pub(crate) unsafe fn set_route(&self, route: &[u8]) {
+        let fits = (1..=ROUTE).contains(&route.len());
+        if fits
+            && self
+                .route_len
+                .compare_exchange(0, WRITING, Ordering::Acquire, Ordering::Relaxed)
+                .is_ok()
+        {
+            // SAFETY: only the one who has put WRITING there writes, and nobody reads until it is a length.
+            unsafe { (&mut (*self.route.get()))[..route.len()].copy_from_slice(route) };
+            self.route_len.store(route.len() as u16, Ordering::Release);
+        }
+    }
+
+    /// The route that the framework matched, if it was told in time and is UTF-8.
+    pub(crate) fn route(&self) -> Option<&str> {
+        let len = usize::from(self.route_len.load(Ordering::Acquire));
+        if len == 0 || len > ROUTE {
+            return None;
+        }
+        // SAFETY: with a length there the bytes are written and stay as they are until the record is reused.
+        let bytes = unsafe { &(&(*self.route.get()))[..len] };
+        std::str::from_utf8(bytes).ok()
+    }
+
     /// Room for the context header lines of this request.
     ///
     /// # Safety
@@ -302,6 +338,24 @@ mod tests {
             format!("{exchange:?}"),
             format!("{:?}", Exchange::default())
         );
+    }
+
+    #[test]
+    fn the_first_route_counts_until_the_record_is_reused() {
+        let slab = slab();
+        let record = slab.get(slab.take().unwrap()).unwrap();
+        record.begin(0);
+        assert_eq!(record.route(), None);
+        // SAFETY: this test owns the record.
+        unsafe {
+            record.set_route(b"");
+            record.set_route(&[b'/'; ROUTE + 1]);
+            record.set_route(b"/user/<int:id>");
+            record.set_route(b"/other");
+        }
+        assert_eq!(record.route(), Some("/user/<int:id>"));
+        record.begin(0);
+        assert_eq!(record.route(), None);
     }
 
     #[test]

@@ -188,8 +188,31 @@ fn common_route_words_are_kept() {
 fn route(router: &Router, path: &str) -> Option<String> {
     let mut buffer = String::new();
     router
-        .route(path, false, &mut RouteLimiter::default(), &mut buffer)
+        .route(path, None, false, &mut RouteLimiter::default(), &mut buffer)
         .map(str::to_owned)
+}
+
+#[test]
+fn the_users_template_comes_before_the_frameworks_route_before_the_heuristic() {
+    let router = Router::new(&["/users/{id}"], true);
+    let find = |path, matched| {
+        let mut buffer = String::new();
+        router
+            .route(
+                path,
+                matched,
+                false,
+                &mut RouteLimiter::default(),
+                &mut buffer,
+            )
+            .map(str::to_owned)
+    };
+    let users = Some("/users/<int:user>");
+    assert_eq!(find("/users/7", users).as_deref(), Some("/users/{id}"));
+    let orders = Some("/orders/<int:order>");
+    assert_eq!(find("/orders/7", orders).as_deref(), orders);
+    assert_eq!(find("/a/../orders/7", orders).as_deref(), orders);
+    assert_eq!(find("/orders/7", None).as_deref(), Some("/orders/{id}"));
 }
 
 #[test]
@@ -283,7 +306,7 @@ fn distinct_routes_are_capped() {
     let mut buffer = String::new();
     assert!(
         router
-            .route("/orders/1", false, &mut limiter, &mut buffer)
+            .route("/orders/1", None, false, &mut limiter, &mut buffer)
             .is_some()
     );
     let mut distinct = BTreeSet::new();
@@ -307,7 +330,7 @@ fn distinct_routes_are_capped() {
             .collect();
         distinct.extend(
             router
-                .route(&path, i < 5000, &mut limiter, &mut buffer)
+                .route(&path, None, i < 5000, &mut limiter, &mut buffer)
                 .map(str::to_owned),
         );
         if i < 5000 {
@@ -321,11 +344,11 @@ fn distinct_routes_are_capped() {
     assert!(!limiter.is_empty());
     assert!(distinct.len() <= MAX_ROUTES);
     assert_eq!(
-        router.route("/orders/2", true, &mut limiter, &mut buffer),
+        router.route("/orders/2", None, true, &mut limiter, &mut buffer),
         Some("/orders/{id}")
     );
     assert_eq!(
-        router.route("/brand/new/page", false, &mut limiter, &mut buffer),
+        router.route("/brand/new/page", None, false, &mut limiter, &mut buffer),
         None
     );
 }

@@ -44,15 +44,22 @@ pub struct Scratch {
     routes: RouteLimiter,
 }
 
-/// Describes `ex` to `sink` as one span.
-pub fn describe(ex: &Exchange, options: &Options, scratch: &mut Scratch, sink: &mut impl SpanSink) {
+/// Describes `ex` to `sink` as one span. `matched` is the route that the program's own router found for it, where that is
+/// known.
+pub fn describe(
+    ex: &Exchange,
+    matched: Option<&str>,
+    options: &Options,
+    scratch: &mut Scratch,
+    sink: &mut impl SpanSink,
+) {
     if ex.connect_failed {
         client::describe_connect(ex, scratch, sink);
         return;
     }
     let method = Method::of(ex, options);
     match ex.kind {
-        Kind::Server => server::describe(ex, method, options, scratch, sink),
+        Kind::Server => server::describe(ex, method, matched, options, scratch, sink),
         Kind::Client => client::describe(ex, method, options, scratch, sink),
     }
     headers::describe(ex, options, &mut scratch.text, sink);

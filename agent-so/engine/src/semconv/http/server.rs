@@ -19,6 +19,7 @@ const ERRORS_FROM: u16 = 500;
 pub(super) fn describe(
     ex: &Exchange,
     method: Method<'_>,
+    matched: Option<&str>,
     options: &Options,
     scratch: &mut Scratch,
     sink: &mut impl SpanSink,
@@ -47,9 +48,12 @@ pub(super) fn describe(
     let whole = path.starts_with('/')
         && !matches!(target, Target::Authority(_))
         && !(cut && query.is_none());
-    let route = whole
-        .then(|| options.router.route(path, ex.status == 404, routes, route))
-        .flatten();
+    let route = if whole {
+        let doubtful = ex.status == 404;
+        options.router.route(path, matched, doubtful, routes, route)
+    } else {
+        matched
+    };
     match route {
         Some(route) => {
             text.clear();

@@ -74,6 +74,7 @@ fn span_of(ex: &Exchange, settings: &Settings) -> Span {
     let mut span = Span::default();
     describe(
         ex,
+        None,
         &Options::new(settings),
         &mut Scratch::default(),
         &mut span,
@@ -231,11 +232,11 @@ fn scratch_is_reused_without_traces() {
     );
     let empty = exchange(Kind::Server, &[], |ex| ex.peer = Endpoint::Unknown);
     let mut fresh = Span::default();
-    describe(&empty, &options, &mut Scratch::default(), &mut fresh);
+    describe(&empty, None, &options, &mut Scratch::default(), &mut fresh);
     for _ in 0..2 {
-        describe(&full, &options, &mut scratch, &mut Span::default());
+        describe(&full, None, &options, &mut scratch, &mut Span::default());
         let mut span = Span::default();
-        describe(&empty, &options, &mut scratch, &mut span);
+        describe(&empty, None, &options, &mut scratch, &mut span);
         assert_eq!(span.attributes, fresh.attributes);
         assert_eq!(span.name, fresh.name);
     }

@@ -52,6 +52,21 @@ fn routes_by_template_by_heuristic_or_not_at_all() {
 }
 
 #[test]
+fn the_frameworks_route_names_the_span_of_a_path_without_template() {
+    let mut span = Span::default();
+    let options = Options::new(&Settings::default());
+    let matched = Some("/users/<name>");
+    describe(
+        &server(),
+        matched,
+        &options,
+        &mut Scratch::default(),
+        &mut span,
+    );
+    assert_eq!(span.name.as_deref(), Some("GET /users/<name>"));
+}
+
+#[test]
 fn known_methods_are_replaced_as_a_whole() {
     let settings = Settings {
         known_methods: names(&["PURGE", ""]),
@@ -198,7 +213,7 @@ fn routes_are_limited_per_scratch() {
         let fields = [(Method, "GET"), (Target, target)];
         let mut span = Span::default();
         let ex = exchange(Kind::Server, &fields, |ex| ex.status = status);
-        describe(&ex, &options, &mut scratch, &mut span);
+        describe(&ex, None, &options, &mut scratch, &mut span);
         (
             span.name.unwrap_or_default(),
             span.attributes.contains_key("http.route"),
