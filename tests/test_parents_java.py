@@ -12,18 +12,20 @@ import pytest
 
 from harness import client, tls
 from harness.assertions import assert_child, assert_exactly, assert_root, assert_spans, call, server, traceparent_of
-from harness.jdks import LIBRARIES, compiled, jdks
+from harness.jdks import LIBRARIES, compiled, jdks, runtimes
 from harness.parents import AT_ONCE, Counts, fire
 from harness.ports import free_port
 from harness.processes import NONE, Launcher, Program
 from harness.receiver import Receiver
+from harness.rounds import rounds
 from harness.tls import TlsUpstream, certificates
 from harness.upstream import Upstream
 
-ROUNDS = 2
+ROUNDS = len(rounds(few=2, all=10))
 ALL = ROUNDS * AT_ONCE
 RIGHT, NOBODY = Counts(ALL, 0, 0), Counts(0, 0, ALL)
-JDKS = list(jdks())
+ALL_JDKS = list(runtimes())
+JDKS = [jdk for jdk in ALL_JDKS if jdk > 11]  # that runtime is without the JDK's own HTTP server
 OPTIONS = ["-XX:+UseSerialGC", "-Xmx256m"]
 VERIFY = ("-XX:+UnlockDiagnosticVMOptions", "-XX:+BytecodeVerificationLocal")  # also the classes of the JDK
 
@@ -48,7 +50,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def java(jdk: int) -> str:
-    return str(jdks()[jdk] / "bin/java")
+    return str(runtimes()[jdk] / "bin/java")
 
 
 def start(launcher: Launcher, jdk: int, classes: Path, upstream: str, *, options: tuple[str, ...] = (), **more: Any) -> Program:
@@ -58,7 +60,8 @@ def start(launcher: Launcher, jdk: int, classes: Path, upstream: str, *, options
 
 
 TASKS = ["direct", "pool", "execute", "nested", "scheduled", "timer", "fork", "common", "parallel", "supply", "then", "then-async",
-         "delayed", "client", "client-async", "client-later", "client-then"]
+         "delayed", "client", "client-async", "client-later", "client-then",
+         "client-newer"]
 VIRTUAL = ["virtual", "virtual-client"]
 
 
@@ -87,7 +90,7 @@ def test_every_parent_over_tls(
 ) -> None:
     """SSLSocket (HttpURLConnection) and SSLEngine (the server, java.net.http)."""
     program = secure(launcher, jdk, classes, stores, tls_upstream)
-    ways = ["direct", "pool", "scheduled", "client", "client-async", "client-later", *(VIRTUAL if jdk >= 21 else [])]
+    ways = ["direct", "pool", "scheduled", "client", "client-async", "client-later", "client-newer", *(VIRTUAL if jdk >= 21 else [])]
     counts = {way: fire(receiver, program.port, f"/{way}", rounds=ROUNDS, secure=True) for way in ways}
     assert counts == dict.fromkeys(ways, RIGHT)
 
@@ -149,9 +152,12 @@ SERVERS = {
 }
 
 
-@pytest.mark.parametrize("name", SERVERS)
-def test_libraries(launcher: Launcher, receiver: Receiver, upstream: Upstream, classes: Path, name: str) -> None:
-    program = start(launcher, 17, classes, upstream.url, env={"SERVER": name})
+ON_OTHERS = [(11, "tomcat"), (11, "netty"), (21, "tomcat"), (25, "tomcat"), (25, "jetty"), (25, "netty")]
+
+
+@pytest.mark.parametrize("jdk,name", [*((17, name) for name in SERVERS), *ON_OTHERS])
+def test_libraries(launcher: Launcher, receiver: Receiver, upstream: Upstream, classes: Path, jdk: int, name: str) -> None:
+    program = start(launcher, jdk, classes, upstream.url, env={"SERVER": name})
     counts = {way: fire(receiver, program.port, f"/{way}", rounds=ROUNDS) for way in SERVERS[name]}
     assert counts == dict.fromkeys(counts, RIGHT)
     # What a loop's thread sends may be what another request waited to send: its parent is that of the request that waited, or none.
@@ -174,7 +180,8 @@ def test_redirects_and_own_headers(launcher: Launcher, receiver: Receiver, upstr
     calls = [span for span in spans if span.kind == "CLIENT"]
     for span in calls:
         assert_child(span, served)
-    assert {seen.value("traceparent") for seen in upstream.seen} == {traceparent_of(span) for span in calls}
+    calls.sort(key=lambda span: span.start)
+    assert [seen.value("traceparent") for seen in upstream.seen] == [traceparent_of(span) for span in calls]
     upstream.seen.clear()
     client.get(program.port, "/own?id=8")
     assert upstream.wait_seen(1)[0].value("traceparent") == f"00-{'1' * 32}-{'2' * 16}-01"
@@ -200,7 +207,7 @@ def test_tls_switched_off(
 
 
 @pytest.mark.parametrize("variable", [None, "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS"])
-@pytest.mark.parametrize("jdk", JDKS)
+@pytest.mark.parametrize("jdk", ALL_JDKS)
 def test_programs_see_nothing(launcher: Launcher, classes: Path, jdk: int, variable: str | None) -> None:
     """Tasks are those that were handed in, variables those of the user, and nothing is printed, not even by checks."""
     env = {variable: "-Dsome=thing"} if variable else {}
@@ -210,8 +217,8 @@ def test_programs_see_nothing(launcher: Launcher, classes: Path, jdk: int, varia
     assert bare.code == 0 and b"compute true" in bare.out
 
 
-@pytest.mark.parametrize("jdk", JDKS)
-def test_commands_of_the_jdk(launcher: Launcher, classes: Path, jdk: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("jdk", jdks())
+def test_commands_of_the_jdk(launcher: Launcher, classes: Path, jdk: int) -> None:
     home = jdks()[jdk] / "bin"
     for words in ([home / "java", "-version"], [home / "java", "-Xshare:auto", "--version"], [home / "javac", "-version"],
                   [home / "jar", "--version"], [home / "java", "-Xint", "-cp", classes, "Unchanged"]):

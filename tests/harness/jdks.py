@@ -1,4 +1,4 @@
-"""The JDKs of this machine, and the Java programs of the tests."""
+"""The JDKs of this machine, other versions' runtimes, and the Java programs of the tests."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from harness.processes import CACHE
 
 PROGRAMS = Path(__file__).parent.parent / "programs/java"
 LIBRARIES = CACHE / "java-libraries"
+RUNTIMES = CACHE / "java-runtimes"
 
 
 @functools.cache
@@ -27,10 +28,18 @@ def jdks() -> dict[int, Path]:
     return dict(sorted(found.items()))
 
 
+@functools.cache
+def runtimes() -> dict[int, Path]:
+    """The homes of JDKs and, of further versions, of what only runs programs (scripts/setup)."""
+    others = {int(home.name): home for home in RUNTIMES.iterdir()}
+    return dict(sorted({**others, **jdks()}.items()))
+
+
 def compiled(directory: Path, *programs: str) -> Path:
-    """A directory with the classes of these programs, for every JDK from 17 on."""
+    """A directory with the classes of these programs, for every version from 11 on."""
     javac = jdks()[17] / "bin/javac"
     sources = [str(PROGRAMS / f"{program}.java") for program in programs]
-    done = subprocess.run([javac, "-nowarn", "-cp", f"{LIBRARIES}/*", "-d", directory, *sources], capture_output=True, text=True)
+    words = [javac, "-nowarn", "-Xlint:-options", "-source", "11", "-target", "11", "-cp", f"{LIBRARIES}/*", "-d", directory]
+    done = subprocess.run([*words, *sources], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return directory

@@ -91,14 +91,27 @@ public final class Libraries {
         APACHE_ASYNC.start();
         int port = Integer.parseInt(System.getenv("PORT"));
         switch (System.getenv("SERVER")) {
-            case "netty" -> netty(port, new NioEventLoopGroup(2), NioServerSocketChannel.class);
-            case "netty-epoll" -> netty(port, new EpollEventLoopGroup(2), EpollServerSocketChannel.class);
-            case "tomcat" -> tomcat(port, false);
-            case "tomcat-async" -> tomcat(port, true);
-            case "jetty" -> jetty(port);
-            case "reactor" -> HttpServer.create().host("127.0.0.1").port(port).handle((request, response) ->
-                response.sendString(Mono.defer(() -> Mono.fromFuture(call(request.uri()))))).bindNow().onDispose().block();
-            default -> throw new IllegalArgumentException();
+            case "netty":
+                netty(port, new NioEventLoopGroup(2), NioServerSocketChannel.class);
+                break;
+            case "netty-epoll":
+                netty(port, new EpollEventLoopGroup(2), EpollServerSocketChannel.class);
+                break;
+            case "tomcat":
+                tomcat(port, false);
+                break;
+            case "tomcat-async":
+                tomcat(port, true);
+                break;
+            case "jetty":
+                Jetty.serve(port);
+                break;
+            case "reactor":
+                HttpServer.create().host("127.0.0.1").port(port).handle((request, response) ->
+                    response.sendString(Mono.defer(() -> Mono.fromFuture(call(request.uri()))))).bindNow().onDispose().block();
+                break;
+            default:
+                throw new IllegalArgumentException();
         }
     }
 
@@ -168,23 +181,26 @@ public final class Libraries {
         tomcat.getServer().await();
     }
 
-    private static void jetty(int port) throws Exception {
-        Server server = new Server();
-        ServerConnector connector = new ServerConnector(server);
-        connector.setHost("127.0.0.1");
-        connector.setPort(port);
-        server.addConnector(connector);
-        server.setHandler(new Handler.Abstract() {
-            @Override
-            public boolean handle(
-                    org.eclipse.jetty.server.Request request, org.eclipse.jetty.server.Response response, org.eclipse.jetty.util.Callback callback) {
-                call(request.getHttpURI().getPathQuery()).whenComplete((reply, error) ->
-                    response.write(true, ByteBuffer.wrap(String.valueOf(reply).getBytes(StandardCharsets.UTF_8)), callback));
-                return true;
-            }
-        });
-        server.start();
-        server.join();
+    /** In a class of its own: Java 11 cannot load Jetty. */
+    private static final class Jetty {
+        static void serve(int port) throws Exception {
+            Server server = new Server();
+            ServerConnector connector = new ServerConnector(server);
+            connector.setHost("127.0.0.1");
+            connector.setPort(port);
+            server.addConnector(connector);
+            server.setHandler(new Handler.Abstract() {
+                @Override
+                public boolean handle(
+                        org.eclipse.jetty.server.Request request, org.eclipse.jetty.server.Response response, org.eclipse.jetty.util.Callback callback) {
+                    call(request.getHttpURI().getPathQuery()).whenComplete((reply, error) ->
+                        response.write(true, ByteBuffer.wrap(String.valueOf(reply).getBytes(StandardCharsets.UTF_8)), callback));
+                    return true;
+                }
+            });
+            server.start();
+            server.join();
+        }
     }
 
     private static String get(String url) {

@@ -45,6 +45,8 @@ public final class Parents {
     private static final Timer TIMER = new Timer(true);
     private static final HttpClient CLIENT =
         HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).followRedirects(HttpClient.Redirect.NORMAL).build();
+    /** This one asks for HTTP/2: over TLS in the handshake, else by an upgrade of its first request. */
+    private static final HttpClient NEWER = HttpClient.newHttpClient();
     private static final byte[] LARGE = "0123456789abcdef".repeat(1 << 15).getBytes(StandardCharsets.ISO_8859_1);
 
     /** Completes what it is given, on a thread that serves nobody. */
@@ -96,6 +98,8 @@ public final class Parents {
             Thread.sleep(10);
             return sendAsync(url).get();
         }).get()),
+        Map.entry("/client-newer", url ->
+            NEWER.sendAsync(HttpRequest.newBuilder(URI.create(url)).build(), HttpResponse.BodyHandlers.ofString()).get().body()),
         Map.entry("/client-then", url -> {
             CompletableFuture<Void> later = new CompletableFuture<>();
             CompletableFuture<String> reply = later.thenCompose(nothing -> sendAsync(url));

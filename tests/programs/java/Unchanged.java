@@ -14,7 +14,15 @@ import java.util.concurrent.atomic.AtomicInteger;
 
 /** What programs do with tasks that they handed in: the tasks are theirs, and errors come out where they should. */
 public final class Unchanged {
-    record Job(int order, List<Object> log) implements Runnable, Comparable<Job> {
+    static final class Job implements Runnable, Comparable<Job> {
+        private final int order;
+        private final List<Object> log;
+
+        Job(int order, List<Object> log) {
+            this.order = order;
+            this.log = log;
+        }
+
         @Override
         public void run() {
             log.add(order);
@@ -32,8 +40,9 @@ public final class Unchanged {
         ThreadPoolExecutor sorted = new ThreadPoolExecutor(1, 1, 1, TimeUnit.SECONDS, new PriorityBlockingQueue<>()) {
             @Override
             protected void beforeExecute(Thread thread, Runnable task) {
-                if (task instanceof Job job) {
-                    job.log().add("before " + job.order());
+                if (task instanceof Job) {
+                    Job job = (Job) task;
+                    job.log.add("before " + job.order);
                 }
             }
         };
@@ -43,7 +52,7 @@ public final class Unchanged {
         sorted.execute(new Job(3, log));
         sorted.execute(gone);
         sorted.execute(new Job(1, log));
-        System.out.println((sorted.getQueue().peek() instanceof Job job && job.order() == 1) + " " + sorted.remove(gone));
+        System.out.println((((Job) sorted.getQueue().peek()).order == 1) + " " + sorted.remove(gone));
         go.complete(null);
         sorted.shutdown();
         System.out.println(sorted.awaitTermination(10, TimeUnit.SECONDS) + " " + log);
