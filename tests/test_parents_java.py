@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,10 @@ import pytest
 
 from harness import client, tls
 from harness.assertions import assert_child, assert_exactly, assert_root, assert_spans, call, server, traceparent_of
-from harness.jdks import LIBRARIES, compiled, jdks, runtimes
-from harness.parents import AT_ONCE, Counts, fire
+from harness.jdks import LIBRARIES, OPENTELEMETRY, compiled, jdks, runtimes
+from harness.parents import AT_ONCE, Counts, count_parents, fire
 from harness.ports import free_port
-from harness.processes import NONE, Launcher, Program
+from harness.processes import NONE, PYTHON, Finished, Launcher, Program
 from harness.receiver import Receiver
 from harness.rounds import rounds
 from harness.tls import TlsUpstream, certificates
@@ -26,6 +27,7 @@ ALL = ROUNDS * AT_ONCE
 RIGHT, NOBODY = Counts(ALL, 0, 0), Counts(0, 0, ALL)
 ALL_JDKS = list(runtimes())
 JDKS = [jdk for jdk in ALL_JDKS if jdk > 11]  # that runtime is without the JDK's own HTTP server
+HARDENED = Path(__file__).parent / "programs/hardened.py"
 OPTIONS = ["-XX:+UseSerialGC", "-Xmx256m"]
 VERIFY = ("-XX:+UnlockDiagnosticVMOptions", "-XX:+BytecodeVerificationLocal")  # also the classes of the JDK
 
@@ -263,6 +265,56 @@ def test_another_agent(
     assert fire(receiver, program.port, "/pool", rounds=ROUNDS) == RIGHT
     program.wait_output(b"changed again")
     assert fire(receiver, program.port, "/nested", rounds=ROUNDS) == RIGHT
+
+
+@pytest.mark.parametrize("coexist", ["auto", "always"])
+def test_the_agent_of_opentelemetry(
+    launcher: Launcher, receiver: Receiver, upstream: Upstream, classes: Path, coexist: str
+) -> None:
+    """It has the telemetry to itself; with OTEL_RUN_COEXIST=always both change the same classes, and follow the same tasks."""
+    env = {"OTEL_RUN_COEXIST": coexist, "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none", "OTEL_BSP_SCHEDULE_DELAY": "100"}
+    program = start(launcher, 17, classes, upstream.url, options=(f"-javaagent:{OPENTELEMETRY}",), env=env)
+    ways = ["direct", "pool", "client-async"]
+    for way in ways:
+        assert client.get(program.port, f"/{way}?id={way}").json["id"] == way
+    theirs = lambda spans: [span for span in spans if span.scope.startswith("io.opentelemetry.")]
+    ours = lambda spans: [span for span in spans if span.scope == "otel-run.http" and "id=" in span.url]
+    both = coexist == "always"
+    spans = receiver.wait_for(lambda spans: len(theirs(spans)) >= 6 and len(ours(spans)) >= 6 * both)
+    assert count_parents(theirs(spans)) == Counts(3, 0, 0)
+    # The request of java.net.http carries what the other agent has put in.
+    assert count_parents(ours(spans)) == (Counts(2, 0, 1) if both else Counts(0, 0, 0))
+    calls = {span.span_id for span in theirs(spans) if span.kind == "CLIENT"}
+    assert {seen.value("traceparent").split("-")[2] for seen in upstream.seen} == calls
+
+
+@pytest.mark.parametrize("jdk", ALL_JDKS)
+def test_nothing_is_written(launcher: Launcher, classes: Path, jdk: int, tmp_path: Path) -> None:
+    """Not one file is made that Java does not make by itself, so a read-only file system is no different."""
+    made = []
+    for number, how in enumerate((NONE, launcher.how)):
+        log = tmp_path / f"strace-{number}"
+        trace = "trace=open,openat,creat,mkdir,symlink,link,rename,memfd_create"
+        done = launcher.run("strace", "-f", "-o", log, "-e", trace, java(jdk), "-XX:-UsePerfData", *OPTIONS, "-cp", classes, "Unchanged",
+                            how=how)
+        assert done.code == 0, done.err
+        calls = [line.split(maxsplit=1)[1] for line in log.read_text().splitlines()]
+        made.append({call for call in calls if any(word in call for word in ("O_CREAT", "O_WRONLY", "O_RDWR|", "memfd_create", "mkdir"))})
+    assert made[0] == made[1]
+
+
+@pytest.mark.parametrize("policy", ["mdwe", "seccomp"])
+def test_no_memory_becomes_executable(launcher: Launcher, classes: Path, policy: str) -> None:
+    """Java cannot run like that, and says so as it does without the agent."""
+    words = (PYTHON, HARDENED, policy, java(17), "-cp", classes, "Unchanged")
+    bare, under = (launcher.run(*words, how=how) for how in (NONE, launcher.how))
+    assert bare.code != 0
+    assert (under.code, without_numbers(under)) == (bare.code, without_numbers(bare))
+
+
+def without_numbers(done: Finished) -> bytes:
+    """What it said, but for addresses and process ids."""
+    return re.sub(rb"\b(0x)?[0-9a-f]{4,}\b|\d+", b"", done.out + done.err)
 
 
 def test_an_image_without_instrumentation(

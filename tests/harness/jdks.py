@@ -11,6 +11,7 @@ from harness.processes import CACHE
 
 PROGRAMS = Path(__file__).parent.parent / "programs/java"
 LIBRARIES = CACHE / "java-libraries"
+OPENTELEMETRY = CACHE / "java-agent/opentelemetry-javaagent.jar"
 RUNTIMES = CACHE / "java-runtimes"
 
 
