@@ -53,6 +53,9 @@ public final class Parents {
     private static final BlockingQueue<CompletableFuture<Void>> LATER =
         new LinkedBlockingQueue<>();
 
+    /** What /outliving begins waits for /go. */
+    private static final CompletableFuture<Void> GO = new CompletableFuture<>();
+
     private static final Map<String, Way> WAYS = Map.ofEntries(
         Map.entry("/direct", Parents::get),
         Map.entry("/pool", url -> POOL.submit(() -> get(url)).get()),
@@ -107,9 +110,13 @@ public final class Parents {
             return reply.get();
         }),
         Map.entry("/outliving", url -> {
-            SCHEDULER.schedule(() -> get(url), 400, TimeUnit.MILLISECONDS);
+            POOL.submit(() -> {
+                GO.join();
+                return get(url);
+            });
             return "later\n";
         }),
+        Map.entry("/go", url -> GO.complete(null) + "\n"),
         Map.entry("/own", url -> CLIENT.send(HttpRequest.newBuilder(URI.create(url))
             .header("traceparent", "00-11111111111111111111111111111111-2222222222222222-01").build(),
             HttpResponse.BodyHandlers.ofString()).body()),
