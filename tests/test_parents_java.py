@@ -167,6 +167,15 @@ def test_libraries(launcher: Launcher, receiver: Receiver, upstream: Upstream, c
         assert fire(receiver, program.port, f"/{way}", rounds=ROUNDS).wrong == 0, way
 
 
+@pytest.mark.parametrize("jdk,name", [*((17, name) for name in SERVERS if name != "reactor"), (11, "tomcat"), (21, "netty"), (25, "tomcat")])
+def test_libraries_inside_tls(
+    launcher: Launcher, receiver: Receiver, tls_upstream: TlsUpstream, classes: Path, stores: Path, jdk: int, name: str
+) -> None:
+    program = secure(launcher, jdk, classes, stores, tls_upstream, env={"SERVER": name})
+    counts = {way: fire(receiver, program.port, f"/{way}", rounds=ROUNDS, secure=True) for way in SERVERS[name]}
+    assert counts == dict.fromkeys(counts, RIGHT)
+
+
 def test_what_outlives_its_request_has_no_parent(launcher: Launcher, receiver: Receiver, upstream: Upstream, classes: Path) -> None:
     program = start(launcher, 17, classes, upstream.url)
     for number in range(AT_ONCE):

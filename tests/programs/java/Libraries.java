@@ -15,6 +15,9 @@ import io.netty.handler.codec.http.HttpObjectAggregator;
 import io.netty.handler.codec.http.HttpResponseStatus;
 import io.netty.handler.codec.http.HttpServerCodec;
 import io.netty.handler.codec.http.HttpVersion;
+import io.netty.handler.ssl.SslContext;
+import io.netty.handler.ssl.SslContextBuilder;
+import io.netty.handler.ssl.SslProvider;
 import jakarta.servlet.AsyncContext;
 import jakarta.servlet.http.HttpServlet;
 import jakarta.servlet.http.HttpServletRequest;
@@ -42,6 +45,8 @@ import okhttp3.Request;
 import okhttp3.Response;
 import org.apache.catalina.Context;
 import org.apache.catalina.startup.Tomcat;
+import org.apache.tomcat.util.net.SSLHostConfig;
+import org.apache.tomcat.util.net.SSLHostConfigCertificate;
 import org.apache.hc.client5.http.async.methods.SimpleHttpRequest;
 import org.apache.hc.client5.http.async.methods.SimpleHttpResponse;
 import org.apache.hc.client5.http.classic.methods.HttpGet;
@@ -55,12 +60,15 @@ import org.apache.hc.core5.http.io.entity.EntityUtils;
 import org.eclipse.jetty.server.Handler;
 import org.eclipse.jetty.server.Server;
 import org.eclipse.jetty.server.ServerConnector;
+import org.eclipse.jetty.util.ssl.SslContextFactory;
 import reactor.core.publisher.Mono;
 import reactor.netty.http.server.HttpServer;
 
 /** Servers (SERVER) and clients (the path) of libraries: GET /client?id=&delay= calls the upstream's /echo with the same parameters. */
 public final class Libraries {
     private static final String UPSTREAM = System.getenv("UPSTREAM");
+    /** With one the servers speak TLS. */
+    private static final String KEYSTORE = System.getenv("KEYSTORE");
     private static final ExecutorService POOL = Executors.newFixedThreadPool(24);
     private static final ScheduledExecutorService SCHEDULER = Executors.newScheduledThreadPool(24);
     private static final java.net.http.HttpClient JDK =
@@ -125,10 +133,14 @@ public final class Libraries {
     }
 
     private static void netty(int port, EventLoopGroup group, Class<? extends io.netty.channel.ServerChannel> channel)
-            throws InterruptedException {
+            throws Exception {
+        SslContext tls = KEYSTORE == null ? null : SslContextBuilder.forServer(Parents.keys(KEYSTORE)).sslProvider(SslProvider.JDK).build();
         new ServerBootstrap().group(group).channel(channel).childHandler(new ChannelInitializer<SocketChannel>() {
             @Override
             protected void initChannel(SocketChannel child) {
+                if (tls != null) {
+                    child.pipeline().addLast(tls.newHandler(child.alloc()));
+                }
                 child.pipeline().addLast(new HttpServerCodec(), new HttpObjectAggregator(1 << 20), new SimpleChannelInboundHandler<FullHttpRequest>() {
                     @Override
                     protected void channelRead0(ChannelHandlerContext context, FullHttpRequest request) {
@@ -156,6 +168,17 @@ public final class Libraries {
         tomcat.setBaseDir(Files.createTempDirectory("tomcat").toString());
         tomcat.setPort(port);
         tomcat.getConnector().setProperty("address", "127.0.0.1");
+        if (KEYSTORE != null) {
+            SSLHostConfig host = new SSLHostConfig();
+            SSLHostConfigCertificate certificate = new SSLHostConfigCertificate(host, SSLHostConfigCertificate.Type.UNDEFINED);
+            certificate.setCertificateKeystoreFile(KEYSTORE);
+            certificate.setCertificateKeystorePassword("secret");
+            host.addCertificate(certificate);
+            tomcat.getConnector().setProperty("SSLEnabled", "true");
+            tomcat.getConnector().setSecure(true);
+            tomcat.getConnector().setScheme("https");
+            tomcat.getConnector().addSslHostConfig(host);
+        }
         Context context = tomcat.addContext("", null);
         Tomcat.addServlet(context, "all", new HttpServlet() {
             @Override
@@ -185,7 +208,10 @@ public final class Libraries {
     private static final class Jetty {
         static void serve(int port) throws Exception {
             Server server = new Server();
-            ServerConnector connector = new ServerConnector(server);
+            SslContextFactory.Server tls = new SslContextFactory.Server();
+            tls.setKeyStorePath(KEYSTORE);
+            tls.setKeyStorePassword("secret");
+            ServerConnector connector = KEYSTORE == null ? new ServerConnector(server) : new ServerConnector(server, tls);
             connector.setHost("127.0.0.1");
             connector.setPort(port);
             server.addConnector(connector);

@@ -196,7 +196,9 @@ public final class Parents {
             server = HttpServer.create(address, 64);
         } else {
             server = HttpsServer.create(address, 64);
-            ((HttpsServer) server).setHttpsConfigurator(new HttpsConfigurator(context(store)));
+            SSLContext context = SSLContext.getInstance("TLS");
+            context.init(keys(store).getKeyManagers(), null, null);
+            ((HttpsServer) server).setHttpsConfigurator(new HttpsConfigurator(context));
         }
         server.setExecutor(
             "virtual".equals(System.getenv("SERVE")) ? virtual() : Executors.newFixedThreadPool(24));
@@ -204,16 +206,14 @@ public final class Parents {
         server.start();
     }
 
-    private static SSLContext context(String file) throws Exception {
+    static KeyManagerFactory keys(String file) throws Exception {
         KeyStore keys = KeyStore.getInstance("PKCS12");
         try (InputStream in = new FileInputStream(file)) {
             keys.load(in, "secret".toCharArray());
         }
         KeyManagerFactory factory = KeyManagerFactory.getInstance("PKIX");
         factory.init(keys, "secret".toCharArray());
-        SSLContext context = SSLContext.getInstance("TLS");
-        context.init(factory.getKeyManagers(), null, null);
-        return context;
+        return factory;
     }
 
     private static void handle(HttpExchange exchange) throws IOException {

@@ -257,9 +257,12 @@ public final class OtelRunTls {
         Wrap wrap = (Wrap) call;
         try {
             OtelRun.INNER.set(wrap.engine);
-            wrap.last = wrap.engine.wrap(new ByteBuffer[] {ByteBuffer.wrap(bytes)}, 0, 1, wrap.net);
-            wrap.produced += wrap.last.bytesProduced();
-            int consumed = wrap.last.bytesConsumed();
+            SSLEngineResult result = wrap.engine.wrap(new ByteBuffer[] {ByteBuffer.wrap(bytes)}, 0, 1, wrap.net);
+            wrap.produced += result.bytesProduced();
+            int consumed = result.bytesConsumed();
+            if (consumed > 0 || wrap.produced == 0) { // that there is no room for more is no news for who had some taken
+                wrap.last = result;
+            }
             return consumed > 0 ? consumed : -1;
         } catch (Throwable e) {
             wrap.thrown = e;
