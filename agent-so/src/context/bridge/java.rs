@@ -313,11 +313,7 @@ unsafe extern "C" fn class_file(
         // SAFETY: a file of this length, as specified.
         let file = unsafe { std::slice::from_raw_parts(file, len as usize) };
         let changed = classfile::change(file, class.helper, class.rules);
-        if class.required
-            && !changed
-                .as_ref()
-                .is_some_and(|(_, found)| !found.contains(&0))
-        {
+        if class.required && changed.as_ref().is_none_or(|(_, found)| found.contains(&0)) {
             UNFIT.store(true, Ordering::Release);
             log::line(
                 LogLevel::Info,
