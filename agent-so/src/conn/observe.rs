@@ -188,6 +188,11 @@ pub(crate) fn wrote(fd: i32, word: u32, result: isize, program: &[iovec]) {
     }
 }
 
+/// A write on a TLS session took `result` bytes of `buffer`, or failed for good (-1); nothing was rewritten.
+pub(crate) fn wrote_on(call: &session::Call, result: isize, buffer: iovec) {
+    sent(&call.at, result, Stretch::whole(&[buffer]), 0);
+}
+
 /// Whether part of a header is still to go out on this connection, before anything else may.
 pub(crate) fn must_be_rewritten(word: u32) -> bool {
     hints(word, EDITING)

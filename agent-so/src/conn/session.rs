@@ -19,7 +19,7 @@ use agent_engine::exchange::Fault;
 use call::Frame;
 pub(crate) use call::{ANY, Call, Doing, enter};
 pub(super) use socket::carried_by;
-pub(crate) use socket::{bind, handshake_failed, name_host};
+pub(crate) use socket::{bind, handshake_failed, introduce, name_host};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 /// Shards of the table.

@@ -25,6 +25,10 @@ pub enum Instrumentation {
     Threading,
     /// Which request JavaScript works for, in Node.
     Node,
+    /// Tasks of Java programs.
+    Java,
+    /// What passes through Java's own TLS.
+    Jsse,
     /// Contexts that proxies are given to pass on.
     Proxy,
     /// Routes that Express has matched.
@@ -47,7 +51,7 @@ struct Row {
     aliases: &'static [&'static str],
 }
 
-const ROWS: [Row; 14] = [
+const ROWS: [Row; 16] = [
     Row {
         name: "HTTP_SERVER",
         carrier: false,
@@ -174,6 +178,16 @@ const ROWS: [Row; 14] = [
         name: "NODE",
         carrier: true,
         aliases: &["NODEJS", "ASYNC_HOOKS"],
+    },
+    Row {
+        name: "JAVA",
+        carrier: true,
+        aliases: &["EXECUTORS", "JVM"],
+    },
+    Row {
+        name: "JSSE",
+        carrier: true,
+        aliases: &["TLS"],
     },
     Row {
         name: "PROXY",
