@@ -88,7 +88,7 @@ def scenarios() -> list[Scenario]:
         def start(stage: Stage) -> Program:
             directory = stage.launcher.directory
             options, keys = in_tls(make_stores(directory)) if secure else ((), {})
-            classes = compiled(directory, "Libraries" if "SERVER" in env else "Parents")
+            classes = compiled(directory, "Parents", "Libraries")
             return start_java(stage.launcher, jdk, classes, stage.upstream.url, options=options, env={**env, **keys})
 
         kinds = {path: KINDS.get(path, HAND_OFF) for path in paths}
