@@ -258,8 +258,8 @@ def test_the_agent_of_opentelemetry(
     both = coexist == "always"
     spans = receiver.wait_for(lambda spans: len(theirs(spans)) >= 6 and len(ours(spans)) >= 6 * both)
     assert count_parents(theirs(spans)) == Counts(3, 0, 0)
-    # The request of java.net.http carries what the other agent has put in.
-    assert count_parents(ours(spans)) == (Counts(2, 0, 1) if both else Counts(0, 0, 0))
+    # The request of java.net.http carries what the other agent has put in: our parent is right if its own thread wrote it, else none.
+    assert count_parents(ours(spans)) in ((Counts(3, 0, 0), Counts(2, 0, 1)) if both else (Counts(0, 0, 0),))
     calls = {span.span_id for span in theirs(spans) if span.kind == "CLIENT"}
     assert {seen.value("traceparent").split("-")[2] for seen in upstream.seen} == calls
 
