@@ -27,6 +27,14 @@ pub enum Instrumentation {
     Node,
     /// Contexts that proxies are given to pass on.
     Proxy,
+    /// Routes that Flask has matched.
+    Flask,
+    /// Routes that Django has matched.
+    Django,
+    /// Routes that Starlette and FastAPI have matched.
+    Starlette,
+    /// Routes that aiohttp has matched.
+    AiohttpServer,
 }
 
 /// A row per [`Instrumentation`], in their order: its own name and the aliases.
@@ -37,7 +45,7 @@ struct Row {
     aliases: &'static [&'static str],
 }
 
-const ROWS: [Row; 9] = [
+const ROWS: [Row; 13] = [
     Row {
         name: "HTTP_SERVER",
         carrier: false,
@@ -169,6 +177,26 @@ const ROWS: [Row; 9] = [
         name: "PROXY",
         carrier: true,
         aliases: &["HAPROXY"],
+    },
+    Row {
+        name: "FLASK",
+        carrier: true,
+        aliases: &[],
+    },
+    Row {
+        name: "DJANGO",
+        carrier: true,
+        aliases: &[],
+    },
+    Row {
+        name: "STARLETTE",
+        carrier: true,
+        aliases: &["FASTAPI"],
+    },
+    Row {
+        name: "AIOHTTP_SERVER",
+        carrier: true,
+        aliases: &[],
     },
 ];
 
