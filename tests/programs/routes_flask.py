@@ -26,6 +26,10 @@ def make():
     def file(name: str) -> str:
         return name
 
+    @app.get("/inner/<int:id>")
+    def inner(id: int) -> bytes:
+        return app.test_client().get(f"/user/{id}").data
+
     @app.get("/raise/<what>")
     def fail(what: str) -> str:
         raise ValueError(what)

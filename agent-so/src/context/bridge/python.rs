@@ -372,19 +372,19 @@ fn server_read(read: &Read) {
     } else {
         Token::Request(read.request)
     };
-    if read.plain && thread.has(READS_OUTSIDE) {
-        thread.pending.set(token.encode());
-        return;
-    }
+    let outside = read.plain && thread.has(READS_OUTSIDE);
     if read.request != Ref::default() && read.socket != 0 {
         state.cells.put(Cell {
             socket: read.socket,
             request: read.request,
             first: read.first,
-            reader: thread::identity(),
+            // Contexts do not tell sockets apart there.
+            reader: if outside { 0 } else { thread::identity() },
         });
     }
-    if thread.told.get() != token.encode() {
+    if outside {
+        thread.pending.set(token.encode());
+    } else if thread.told.get() != token.encode() {
         tell(state, thread, token);
     }
 }

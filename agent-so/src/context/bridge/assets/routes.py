@@ -1,5 +1,6 @@
 # Run once inside the program, in a name space of its own. `routed(template)` tells the agent which route a framework's own
-# router has matched, for the request of this context; `frameworks` names those that are switched on. `look()` is called
+# router has matched, for the request of this context; `current()` is 0 where the context has none, and `serving(fd)` gives it
+# what that socket has brought. `frameworks` names those that are switched on. `look()` is called
 # when the program has imported something: what it has not imported is left alone.
 #
 # Wrapped is the framework's function after which the match is known, not the program's routes. It has returned, or
@@ -29,9 +30,9 @@ def when_matched(template, match):
 
 def when_matched_later(template, match):
     @functools.wraps(match)
-    async def inner(self, *args, **kwargs):
-        found = await match(self, *args, **kwargs)
-        tell(template, self, found)
+    async def inner(self, request, *args, **kwargs):
+        found = await match(self, request, *args, **kwargs)
+        tell(template, request, found)
         return found
 
     return inner
@@ -61,7 +62,10 @@ def of_django(_, match):
     return match.route
 
 
-def of_aiohttp(_, match):
+def of_aiohttp(request, match):
+    if not current():
+        # On uvloop the context of a connection's task is made without its socket.
+        serving(request.transport.get_extra_info("socket").fileno())
     resource = match.route.resource
     return resource and resource.canonical
 
@@ -121,11 +125,13 @@ def look():
         # A lazy module is of a class of its own, until it is loaded.
         if type(module) is not type(sys):
             continue
-        if getattr(module.__spec__, "_initializing", False):
+        if getattr(getattr(module, "__spec__", None), "_initializing", False):
             again = AT_ONCE
             continue
         for owner, method, wrap, template in waiting.pop(name, ()):
-            original = vars(getattr(module, owner, object)).get(method)
-            if original is not None:
-                setattr(getattr(module, owner), method, wrap(template, original))
+            try:
+                owner = getattr(module, owner)
+                setattr(owner, method, wrap(template, vars(owner)[method]))
+            except Exception:
+                pass  # another version
     return again if waiting else NOTHING_LEFT

@@ -4,10 +4,11 @@
 //! * `assets/routes.py` tells which route a framework's router has matched. It is asked to [`look`] again when the program has
 //!   imported something since: that is one comparison a request.
 
-use super::{VAR, api, get, in_use, is_on, resolve};
+use super::{Token, VAR, api, get, in_use, is_on, resolve, set};
 use crate::context::{is_open, server};
 use crate::hooks::contain;
 use crate::sys::process::State;
+use crate::sys::{errno, raw};
 use agent_engine::config::instrumentation::Instrumentation;
 use api::{Method, Object};
 use std::ffi::CStr;
@@ -17,12 +18,10 @@ use std::sync::atomic::{AtomicIsize, AtomicPtr, Ordering};
 /// Runs the lines about threads. The interpreter's lock is held.
 pub(super) fn carry_into_threads() {
     let text = concat!(include_str!("../assets/threads.py"), "\0");
-    // SAFETY: the lock is held; null is passed on to where it is checked, new references are given up.
+    // SAFETY: the lock is held; null is passed on to where it is checked, the new reference is given up.
     unsafe {
-        let current = api::function_new(&raw const CURRENT, null_mut(), null_mut());
         let request = VAR.load(Ordering::Relaxed);
-        give_up(run(text, &[(c"request", request), (c"current", current)]));
-        give_up(current);
+        give_up(run(text, &[(c"request", request)], &[&CURRENT]));
         api::error_clear();
     }
 }
@@ -48,14 +47,14 @@ pub(super) fn read_routes() {
     let text = concat!(include_str!("../assets/routes.py"), "\0");
     // SAFETY: the lock is held; null is passed on to where it is checked, new references are given up.
     unsafe {
-        let routed = api::function_new(&raw const ROUTED, null_mut(), null_mut());
         let frameworks = api::dict_new();
         for (_, name) in FRAMEWORKS.iter().filter(|(which, _)| is_on(*which)) {
-            if !frameworks.is_null() && !routed.is_null() {
-                api::dict_set(frameworks, name.as_ptr(), routed);
+            if !frameworks.is_null() {
+                api::dict_set(frameworks, name.as_ptr(), VAR.load(Ordering::Relaxed));
             }
         }
-        let globals = run(text, &[(c"routed", routed), (c"frameworks", frameworks)]);
+        let names = [(c"frameworks", frameworks)];
+        let globals = run(text, &names, &[&CURRENT, &ROUTED, &SERVING]);
         if !globals.is_null() {
             // The name space lives as long as its function, which is kept.
             let look = api::dict_get(globals, c"look".as_ptr());
@@ -64,9 +63,8 @@ pub(super) fn read_routes() {
                 LOOK.store(look, Ordering::Release);
             }
         }
-        for object in [globals, frameworks, routed] {
-            give_up(object);
-        }
+        give_up(globals);
+        give_up(frameworks);
         api::error_clear();
     }
 }
@@ -104,11 +102,11 @@ pub(super) fn look(state: &State) {
     }
 }
 
-/// Runs `text` (NUL-terminated) with these names. Gives a new reference to its name space; null: it failed.
+/// Runs `text` (NUL-terminated) with these names and functions. Gives a new reference to its name space; null: it failed.
 ///
 /// # Safety
 /// The interpreter's lock is held, and what the names stand for are objects or null.
-unsafe fn run(text: &str, names: &[(&CStr, Object)]) -> Object {
+unsafe fn run(text: &str, names: &[(&CStr, Object)], functions: &[&'static Method]) -> Object {
     const FILE: i32 = 257;
     // SAFETY: by the caller's promise; strings are NUL-terminated; null is checked before use, new references are given up.
     unsafe {
@@ -120,6 +118,13 @@ unsafe fn run(text: &str, names: &[(&CStr, Object)]) -> Object {
             api::dict_set(globals, c"__builtins__".as_ptr(), api::builtins());
             for (name, object) in names {
                 api::dict_set(globals, name.as_ptr(), *object);
+            }
+            for method in functions {
+                let function = api::function_new(*method, null_mut(), null_mut());
+                if !function.is_null() {
+                    api::dict_set(globals, method.name, function);
+                }
+                give_up(function);
             }
             done = api::evaluate(code, globals, globals);
         }
@@ -142,7 +147,7 @@ unsafe fn give_up(object: Object) {
     }
 }
 
-/// What the lines about threads ask: the value of the variable for what is started now, or 0 where there is no request.
+/// What the lines ask: the value of the variable for what is started now, or 0 where there is no request.
 static CURRENT: Method = Method {
     name: c"current".as_ptr(),
     function: current,
@@ -154,7 +159,7 @@ unsafe extern "C" fn current(_: Object, _: Object) -> Object {
     let value = contain(|| {
         let state = in_use()?;
         let request = resolve(state, get(state));
-        is_open(state, request).then(|| super::Token::Request(request).encode() ^ state.ids.salt())
+        is_open(state, request).then(|| Token::Request(request).encode() ^ state.ids.salt())
     });
     // SAFETY: Python calls this with its lock held; null says that it has raised an exception.
     unsafe { api::long_from(value.flatten().unwrap_or_default()) }
@@ -185,4 +190,35 @@ unsafe extern "C" fn routed(_: Object, template: Object) -> Object {
     });
     // SAFETY: as above.
     unsafe { api::long_from(0) }
+}
+
+/// The other thing they say: this context works for what this socket has brought.
+static SERVING: Method = Method {
+    name: c"serving".as_ptr(),
+    function: serving,
+    flags: api::ONE_ARGUMENT,
+    doc: std::ptr::null(),
+};
+
+unsafe extern "C" fn serving(_: Object, fd: Object) -> Object {
+    // SAFETY: Python calls this with its lock held and an object; what is no number gives one that is no descriptor.
+    let fd = unsafe { api::long_as(fd) };
+    contain(|| {
+        let state = in_use()?;
+        let errno = errno::get();
+        let cookie = raw::socket_cookie(i32::try_from(fd).unwrap_or(-1));
+        errno::set(errno);
+        let request = state.cells.find(cookie)?.request;
+        if is_open(state, request) {
+            let undo = set(state, Token::Request(request));
+            // SAFETY: as above; this is our reference.
+            unsafe { give_up(undo) };
+        }
+        Some(())
+    });
+    // SAFETY: as above.
+    unsafe {
+        api::error_clear();
+        api::long_from(0)
+    }
 }

@@ -241,8 +241,8 @@ fn bind(state: &State, token: Token) -> Token {
         return token;
     };
     match state.cells.find(cookie) {
-        Some(cell) => Token::Request(cell.request),
-        None => Token::Socket {
+        Some(cell) if cell.reader != 0 => Token::Request(cell.request),
+        _ => Token::Socket {
             cookie,
             watched: true,
         },
