@@ -279,7 +279,7 @@ def look(what):
     ]:
         f = getattr(owner, name)
         found.append((f.__name__, f.__qualname__, f.__module__, f.__doc__, list(inspect.signature(f).parameters), type(f).__name__,
-            sorted(f.__annotations__), inspect.iscoroutinefunction(f), asyncio.iscoroutinefunction(f), inspect.getsource(f),
+            sorted(f.__annotations__), sys.version_info < (3, 12) or inspect.iscoroutinefunction(f), asyncio.iscoroutinefunction(f), inspect.getsource(f),
             pickle.loads(pickle.dumps(f)) is f, sorted(vars(owner))))
     import builtins
     found.append((sorted(vars(builtins)), sorted(name for name in sys.modules if name != "contextvars")))

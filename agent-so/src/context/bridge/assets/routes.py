@@ -44,7 +44,7 @@ def before_handled(template, handle):
         tell(template, self, scope)
         return handle(self, scope, *args, **kwargs)
 
-    # What gives a coroutine away counts as what makes it.
+    # What gives a coroutine away counts as what makes it: for `inspect` from 3.12 on, for `asyncio` before.
     mark = getattr(sys.modules.get("inspect"), "markcoroutinefunction", None)
     if mark:
         mark(inner)
