@@ -2,8 +2,8 @@
 //!
 //! An [`Edit`] says: after `at` more bytes of the program's, leave out `skip` of them and put the bytes
 //! `from..to` of the record's header buffer in their place. `skip` is 0 for header lines that are inserted
-//! after the request line, and equal to the inserted length where a `traceparent` that the program only passes on is
-//! replaced. What the real call reports in wire bytes is mapped back to the program's own bytes, so the program
+//! after the request line, equal to the inserted length where a `traceparent` that the program only passes on is
+//! replaced, and shorter where a frame of HTTP/2 is replaced by a longer one. What the real call reports in wire bytes is mapped back to the program's own bytes, so the program
 //! sees exactly the short writes and errors that it would have seen.
 
 use crate::export;
@@ -58,7 +58,8 @@ impl Edit {
             }
             return program;
         }
-        let skipped = done.min(self.skip);
+        // The last byte that was left out counts when all is out: without it the program would have nothing more to write.
+        let skipped = done.min(self.skip.saturating_sub(1));
         let program = self.at + skipped;
         self.at = 0;
         self.from += done;
@@ -531,6 +532,24 @@ mod tests {
             for cuts in 1..6 {
                 let out = run(program, cuts, room, edit, insert);
                 assert_eq!(out, b"GET / HTTP/1.1\r\ntraceparent: abcdefghij\r\n\r\n");
+            }
+        }
+    }
+
+    #[test]
+    fn a_longer_frame_at_the_very_end_goes_out_whole_before_the_program_has_written_all() {
+        let (program, insert) = (b"before.frame", b"LONGER FRAME, MUCH LONGER");
+        let edit = Edit {
+            record: 1,
+            at: 7,
+            skip: 5,
+            from: 0,
+            to: insert.len(),
+        };
+        for room in 1..60 {
+            for cuts in 1..6 {
+                let out = run(program, cuts, room, edit, insert);
+                assert_eq!(out, b"before.LONGER FRAME, MUCH LONGER", "{room} {cuts}");
             }
         }
     }
