@@ -60,14 +60,7 @@ def tls_upstream() -> Iterator[TlsUpstream]:
 
 @pytest.fixture
 def otel_env(receiver: Receiver) -> dict[str, str]:
-    """The agent's configuration in most tests."""
-    return {
-        "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.http_endpoint,
-        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
-        "OTEL_SERVICE_NAME": "app",
-        "OTEL_BSP_SCHEDULE_DELAY": "50",
-        "OTEL_RUN_EXIT_FLUSH_TIMEOUT": "5000",  # exact counts also when the collector gets little of a busy machine
-    }
+    return receiver.agent_env
 
 
 @pytest.fixture

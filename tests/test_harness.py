@@ -11,11 +11,12 @@ from harness import apps, client, tls
 from harness.apps import Site
 from harness.assertions import ANY_PORT, Expect, assert_child, assert_exactly, assert_spans, route_of
 from harness.collector import Collector
+from harness.parents import Counts, count_parents, misled, strays
 from harness.processes import BASE_ENV, NONE, PYTHON, Launcher
 from harness.receiver import Fault, Receiver
-from harness.spans import trees
+from harness.spans import Span, trees
 from harness.tls import ConnectProxy, TlsUpstream, certificates
-from harness.upstream import Upstream
+from harness.upstream import Seen, Upstream
 
 pytestmark = pytest.mark.harness
 
@@ -150,3 +151,28 @@ def test_tls_upstream_keeps_every_byte() -> None:
     assert second.target == "/close" and proxy.heads[0].startswith(b"CONNECT localhost:%d HTTP/1.1\r\n" % upstream.port)
     upstream.close()
     proxy.close()
+
+
+def test_parents_are_counted() -> None:
+    """Each thing that can be wrong with a call's parent, among calls that are right."""
+
+    def span(kind: str, own: str, parent: str, url: str, trace: str = "t") -> Span:
+        shown = {"url.path": url.partition("?")[0], "url.query": url.partition("?")[2]} if kind == "SERVER" else {"url.full": url}
+        return Span(trace, own, parent, "", kind, 0, 0, "UNSET", "", 0, "", shown, {}, "", "", "", 0, 0)
+
+    right = [span("SERVER", "s1", "", "/x?id=1"), span("CLIENT", "c1", "s1", "http://u/echo?id=1&delay=1"),
+             span("CLIENT", "d1", "s1", "http://u/echo?id=b1")]
+    assert count_parents(right) == Counts(2, 0, 0)
+    another = span("CLIENT", "c2", "s1", "http://u/echo?id=2")
+    other_trace = span("CLIENT", "c3", "s1", "http://u/echo?id=1", trace="other")
+    unknown, root = span("CLIENT", "c4", "gone", "http://u/echo?id=1"), span("CLIENT", "c5", "", "http://u/echo?id=1")
+    under_a_call = span("CLIENT", "c6", "c1", "http://u/echo?id=1")
+    assert count_parents([*right, another, other_trace, unknown, root, under_a_call]) == Counts(2, 4, 1)
+
+    def seen(target: str, *contexts: str) -> Seen:
+        lines = "".join(f"traceparent: {context}\r\n" for context in contexts)
+        return Seen(f"GET {target} HTTP/1.1\r\n{lines}\r\n".encode(), b"", 1)
+
+    assert misled(right, [seen("/echo?id=1", "00-t-c1-01"), seen("/echo?id=b1", "00-t-d1-03"), seen("/echo?id=beat")]) == 0
+    assert misled(right, [seen("/echo?id=1"), seen("/echo?id=2", "00-t-c1-01"), seen("/echo?id=1", "00-t-c1-01", "00-t-c1-01")]) == 3
+    assert strays([span("CLIENT", "b", "", "http://u/echo?id=beat"), span("CLIENT", "b", "s1", "http://u/echo?id=beat")]) == 1

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from harness.processes import AGENT, BASE_ENV, NONE, Finished, Launcher
-from test_parents_node import MODULES, PROGRAMS, VERSIONS
+from harness.scenarios import PROGRAMS
+from harness.scenarios.node import VERSIONS
 
 IS_THERE = "try { process._linkedBinding('otel_run'); console.log('there') } catch { console.log('not there') }"
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import fcntl
 import socket
-import subprocess
 import termios
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,21 +17,35 @@ from harness import client, tls
 from harness.parents import AT_ONCE, Counts, count_parents
 from harness.apps import Site
 from harness.ports import free_port
-from harness.processes import CACHE, ROOT, Launcher, Program, wait_until
+from harness.processes import Launcher, Program, wait_until
 from harness.receiver import Receiver
+from harness.scenarios.native import (
+    DELAYED,
+    INBOUND,
+    LIBEVENT_WAYS,
+    LOOP_WAYS,
+    LOOPS,
+    PROXIES,
+    PROXIES_MANY,
+    PROXIES_TLS,
+    TOKIO_THREADS,
+    TOKIO_WAYS,
+    compile_all,
+    refusing,
+    start_libevent,
+    start_loop,
+    start_pool,
+    start_tokio,
+)
 from harness.spans import Span
 from harness.tls import TlsUpstream
 from harness.upstream import Upstream
 
-PROGRAMS = ROOT / "tests/programs"
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The C programs, compiled."""
-    directory = tmp_path_factory.mktemp("native")
-    for name, *flags in (["loop"], ["pool", "-pthread"], ["libevent", "-levent"]):
-        subprocess.run(["gcc", "-Wall", "-Wextra", "-Werror", "-O1", "-o", directory / name, PROGRAMS / f"{name}.c", *flags], check=True)
-    return directory
+    return compile_all(tmp_path_factory.mktemp("native"))
 
 
 def with_id(spans: list[Span]) -> list[Span]:
@@ -55,11 +68,10 @@ def is_own(span: Span) -> bool:
 # Event loops: nothing tells whose a call is, so none has a parent.
 
 
-@pytest.mark.parametrize("path", ["/direct", "/queue", "/timer", "/after"])
-@pytest.mark.parametrize("how", ["epoll", "poll", "select"])
+@pytest.mark.parametrize("path", LOOP_WAYS)
+@pytest.mark.parametrize("how", LOOPS)
 def test_a_loop_of_its_own(built: Path, launcher: Launcher, receiver: Receiver, upstream: Upstream, how: str, path: str) -> None:
-    port = free_port()
-    program = launcher.start(built / "loop", how, str(port), str(upstream.port), "1", port=port)
+    program = start_loop(launcher, built, upstream, how)
     parents = ask(receiver, program, path, rounds=1)
     assert parents.wrong == 0 and parents.none >= AT_ONCE, parents
 
@@ -67,29 +79,22 @@ def test_a_loop_of_its_own(built: Path, launcher: Launcher, receiver: Receiver, 
 @pytest.mark.parametrize("path", ["/after", "/timer"])
 def test_a_loop_with_one_client(built: Path, launcher: Launcher, receiver: Receiver, upstream: Upstream, path: str) -> None:
     """Only one request is open at a time, and yet a call may be another's: an answered one's, or nobody's."""
-    port = free_port()
-    program = launcher.start(built / "loop", "epoll", str(port), str(upstream.port), "1", port=port)
+    program = start_loop(launcher, built, upstream, "epoll")
     parents = ask(receiver, program, path, rounds=20, at_once=1)
     assert parents.wrong == 0 and parents.none >= 20, parents
 
 
-@pytest.mark.parametrize("path", ["/direct", "/timer"])
+@pytest.mark.parametrize("path", LIBEVENT_WAYS)
 def test_libevent(built: Path, launcher: Launcher, receiver: Receiver, upstream: Upstream, path: str) -> None:
-    port = free_port()
-    program = launcher.start(built / "libevent", str(port), str(upstream.port), port=port)
+    program = start_libevent(launcher, built, upstream)
     assert ask(receiver, program, path) == Counts(right=0, wrong=0, none=60)
 
 
-TOKIO = CACHE / "tokio/tokio-server"
-
-
-@pytest.mark.parametrize("path", ["direct", "sleep", "spawn", "after"])
-@pytest.mark.parametrize("threads", ["1", "2"], ids=["current-thread", "multi-thread"])
+@pytest.mark.parametrize("path", TOKIO_WAYS)
+@pytest.mark.parametrize("threads", TOKIO_THREADS.values(), ids=TOKIO_THREADS)
 def test_tokio(launcher: Launcher, receiver: Receiver, upstream: Upstream, threads: str, path: str) -> None:
-    port = free_port()
-    env = {"THREADS": threads, "UPSTREAM": upstream.url, "BEAT": "1"}
-    program = launcher.start(TOKIO, port=port, env=env)
-    replies = client.get_many(port, [f"/call?id={number}&how={path}" for number in range(AT_ONCE)])
+    program = start_tokio(launcher, upstream, threads)
+    replies = client.get_many(program.port, [f"/call?id={number}&how={path}" for number in range(AT_ONCE)])
     assert all(reply.status == 200 for reply in replies)
     spans = receiver.wait_for(lambda spans: sum(is_own(span) for span in spans) >= 2 * AT_ONCE)
     parents = count_parents(with_id(spans))
@@ -100,30 +105,18 @@ def test_tokio(launcher: Launcher, receiver: Receiver, upstream: Upstream, threa
 
 
 def test_threads_around_one_set(built: Path, launcher: Launcher, receiver: Receiver, upstream: Upstream) -> None:
-    port = free_port()
-    program = launcher.start(built / "pool", "own", str(port), str(upstream.port), "8", port=port)
+    program = start_pool(launcher, built, upstream, "own")
     parents = ask(receiver, program, "/call", rounds=4)
     assert parents.wrong == 0 and 0 < parents.none <= 8 and parents.right == 80 - parents.none, parents
 
 
 def test_threads_that_do_not_read(built: Path, launcher: Launcher, receiver: Receiver, upstream: Upstream) -> None:
     """Nothing tells across a queue: no parent."""
-    port = free_port()
-    program = launcher.start(built / "pool", "split", str(port), str(upstream.port), "20", port=port)
+    program = start_pool(launcher, built, upstream, "split")
     assert ask(receiver, program, "/call") == Counts(right=0, wrong=0, none=60)
 
 
 # Proxies: what is sent carries the context of what came in.
-
-
-PROXIES = {
-    "haproxy": lambda site, port, **tls: site.start_haproxy(port, **tls),
-    "haproxy-master": lambda site, port, **tls: site.start_haproxy(port, master=True, **tls),
-    "nginx": lambda site, port, **tls: site.start_nginx(port, keepalive=16, **tls),
-    "nginx-close": lambda site, port, **tls: site.start_nginx(port, **tls),
-    "apache-event": lambda site, port, **tls: site.start_apache("event", port, **tls),
-}
-TRACE = "11111111111111111111111111111111"
 
 
 def ask_kept(receiver: Receiver, port: int, path: str, *, rounds: int, at_once: int = AT_ONCE, secure: bool = False,
@@ -147,7 +140,7 @@ def ask_kept(receiver: Receiver, port: int, path: str, *, rounds: int, at_once: 
     return count_parents(receiver.wait_for(lambda spans: len(with_id(spans)) >= 2 * rounds * at_once))
 
 
-@pytest.mark.parametrize("inbound", ["", "00-" + TRACE + "-{n:016x}-01", "00-" + TRACE + "-00f067aa0ba902b7-01"], ids=["none", "each", "same"])
+@pytest.mark.parametrize("inbound", INBOUND.values(), ids=INBOUND)
 @pytest.mark.parametrize("which", PROXIES)
 def test_proxy(site: Site, receiver: Receiver, upstream: Upstream, which: str, inbound: str) -> None:
     """Without a context, with one of their own, and all with the same one."""
@@ -157,14 +150,14 @@ def test_proxy(site: Site, receiver: Receiver, upstream: Upstream, which: str, i
     assert found == Counts(right=40, wrong=0, none=0)
 
 
-@pytest.mark.parametrize("which", ["haproxy", "nginx"])
+@pytest.mark.parametrize("which", PROXIES_MANY)
 def test_two_hundred_at_once(site: Site, receiver: Receiver, upstream: Upstream, which: str) -> None:
     program = PROXIES[which](site, upstream.port)
     assert ask_kept(receiver, program.port, "/echo", rounds=2, at_once=200) == Counts(right=400, wrong=0, none=0)
 
 
-@pytest.mark.parametrize("inbound", ["", "00-" + TRACE + "-{n:016x}-01"], ids=["none", "each"])
-@pytest.mark.parametrize("which", ["haproxy", "nginx", "apache-event"])
+@pytest.mark.parametrize("inbound", [INBOUND["none"], INBOUND["each"]], ids=["none", "each"])
+@pytest.mark.parametrize("which", PROXIES_TLS)
 def test_tls_on_both_sides(site: Site, receiver: Receiver, tls_upstream: TlsUpstream, which: str, inbound: str) -> None:
     program = PROXIES[which](site, tls_upstream.port, tls=True, upstream_tls=True)
     prefix = "/app" if which.startswith("apache") else ""
@@ -172,15 +165,12 @@ def test_tls_on_both_sides(site: Site, receiver: Receiver, tls_upstream: TlsUpst
     assert found == Counts(right=40, wrong=0, none=0)
 
 
-DELAYED = {"http": "limit_req_zone $server_port zone=all:1m rate=300r/s;", "location": "limit_req zone=all burst=1000;"}
-
-
 @pytest.mark.parametrize("size", [0, 1500, 6000], ids=["small", "large", "very-large"])
 @pytest.mark.parametrize("how", ["delayed", "next-server"])
 def test_nginx_sends_in_a_later_turn(site: Site, receiver: Receiver, upstream: Upstream, how: str, size: int) -> None:
     """From a timer, or because another server refused: the order of what it reads tells nothing then. A head of more than
     1 kB takes it more than one read."""
-    options = DELAYED if how == "delayed" else {"upstream": f"server 127.0.0.1:{free_port()} max_fails=0;"}
+    options = DELAYED if how == "delayed" else refusing(free_port())
     program = site.start_nginx(upstream.port, keepalive=16, **options)
     lines = f"Cookie: {'c' * size}\r\n"
 

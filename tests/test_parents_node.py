@@ -4,37 +4,24 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Callable
+from typing import Callable, Iterable
 
 import pytest
 
 from harness import client, tls
 from harness.assertions import assert_exactly
 from harness.parents import Counts, count_parents, id_of
-from harness.ports import free_port
-from harness.processes import CACHE, Launcher, Program
+from harness.processes import Launcher
 from harness.receiver import Receiver
-from harness.tls import TlsUpstream, certificates
+from harness.scenarios.node import AFTER, BEHIND_TLS, CLIENTS, FRAMEWORKS, VERSIONS, start, way
+from harness.tls import TlsUpstream
 from harness.upstream import Reader, Upstream
 
-PROGRAMS = Path(__file__).parent / "programs"
-MODULES = CACHE / "node-tests/node_modules"
-VERSIONS = {"20": "node", **{version: str(MODULES / f"node{version}/bin/node") for version in ("18", "22", "24")}}
-CLIENTS = ["http", "pool", "narrow", "once", "fetch", "undici", "pipelined", "axios", "post", "raw", "twice"]
-AFTER = ["none", "timer", "immediate", "tick", "promise", "microtask", "file", "stream", "dns", "own", "queue"]
 
-
-def start(launcher: Launcher, upstream: Upstream, framework: str = "http", version: str = "20", **env: str) -> Program:
-    path = f"{MODULES}:{CACHE / 'node/node_modules'}"
-    env = {"NODE_PATH": path, "UPSTREAM": upstream.url, "FRAMEWORK": framework, **certificates().env, **env}
-    return launcher.start(VERSIONS[version], PROGRAMS / "parents.js", env=env, port=free_port())
-
-
-def paths(clients: list[str], after: list[str], each: int = 5) -> list[str]:
+def paths(clients: Iterable[str], after: Iterable[str], each: int = 5) -> list[str]:
     """Every client after every hand-off, in an order in which neighbours differ."""
     kinds = [(name, turn) for turn in after for name in clients] * each
-    return [f"/fetch?id={number}&with={name}&after={turn}&delay={number % 7 * 10}"
+    return [f"{way(name, turn).path}&id={number}&delay={number % 7 * 10}"
             for number, (name, turn) in enumerate(kinds)]
 
 
@@ -68,7 +55,7 @@ def test_without_the_bridge(launcher: Launcher, receiver: Receiver, upstream: Up
     assert wrong == 0 and none > right
 
 
-@pytest.mark.parametrize("framework", ["express", "koa", "fastify", "worker", "cluster"])
+@pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_servers(launcher: Launcher, receiver: Receiver, upstream: Upstream, framework: str) -> None:
     program = start(launcher, upstream, framework)
     wanted = paths(["narrow", "fetch"], ["none", "timer", "promise"], each=10)
@@ -79,8 +66,7 @@ def test_servers(launcher: Launcher, receiver: Receiver, upstream: Upstream, fra
 @pytest.mark.parametrize("version", VERSIONS)
 def test_https(launcher: Launcher, receiver: Receiver, tls_upstream: TlsUpstream, version: str) -> None:
     program = start(launcher, tls_upstream, "https", version)
-    clients = ["http", "pool", "narrow", "once", "fetch", "undici", "post", "axios"]
-    wanted = paths(clients, ["none", "timer"], each=5)
+    wanted = paths(BEHIND_TLS, ["none", "timer"], each=5)
     assert {reply.status for reply in tls.get_many(program.port, wanted)} == {200}
     check(receiver, wanted, tls.control(program.port))
 

@@ -2,81 +2,38 @@
 
 from __future__ import annotations
 
-import glob
-import os
 import subprocess
 import sys
 import sysconfig
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from harness import client
-from harness.apps import GUNICORN
 from harness.parents import AT_ONCE, Counts, count_parents, fire
 from harness.ports import free_port
-from harness.processes import APPS, CACHE, NONE, PYTHON, Launcher, Program
+from harness.processes import APPS, NONE, PYTHON, Launcher
 from harness.receiver import Receiver
 from harness.rounds import rounds
-from harness.tls import TlsUpstream, certificates
+from harness.scenarios import PROGRAMS
+from harness.scenarios.python import (
+    CLOSING,
+    QUEUED,
+    SECURE,
+    STANDARD,
+    WAYS,
+    interpreters,
+    start,
+    start_secure,
+    start_standard,
+)
+from harness.tls import TlsUpstream
 from harness.upstream import Upstream
 
-PROGRAMS = Path(__file__).parent / "programs"
-HYPERCORN = str(CACHE / "venv/bin/hypercorn")
-UVICORN = [PYTHON, "-m", "uvicorn", "parents_asgi:app", "--host", "127.0.0.1", "--port", "{port}", "--log-level", "warning"]
-WSGI = [GUNICORN, "parents_wsgi:app", "-b", "127.0.0.1:{port}"]
-SERVERS: dict[str, list[str | Path]] = {
-    "uvicorn-asyncio": [*UVICORN, "--loop", "asyncio"],
-    "uvicorn-uvloop": [*UVICORN, "--loop", "uvloop"],
-    "hypercorn": [HYPERCORN, "parents_asgi:app", "-b", "127.0.0.1:{port}"],
-    "hypercorn-trio": [HYPERCORN, "-k", "trio", "parents_asgi:app", "-b", "127.0.0.1:{port}"],
-    "aiohttp": [PYTHON, PROGRAMS / "parents_aiohttp.py"],
-    "streams": [PYTHON, PROGRAMS / "parents_streams.py"],
-    "trio": [PYTHON, PROGRAMS / "parents_trio.py"],
-    "django": [PYTHON, PROGRAMS / "parents_django.py", "runserver", "127.0.0.1:{port}"],
-    "django-uvicorn": [*(word.replace("parents_asgi", "parents_django") for word in UVICORN), "--loop", "asyncio"],
-    "django-hypercorn": [HYPERCORN, "parents_django:app", "-b", "127.0.0.1:{port}"],
-    "flask": [PYTHON, PROGRAMS / "parents_wsgi.py"],
-    "gunicorn-sync": [*WSGI, "-w", "10"],
-    "gunicorn-gthread": [*WSGI, "-w", "2", "-k", "gthread", "--threads", "20"],
-    "gunicorn-gevent": [*WSGI, "-k", "gevent"],
-    "eventlet": [PYTHON, PROGRAMS / "parents_wsgi.py"],
-}
-ENV = {"eventlet": {"EVENTLET": "1"}}
-CLOSING = ("flask", "django", "gunicorn-sync")  # a connection a request
 ROUNDS = len(rounds(few=2, all=10))
 ALL = ROUNDS * AT_ONCE
-
-
-def start(launcher: Launcher, name: str, upstream: str = "", options: list[str] | None = None, **more: Any) -> Program:
-    port = free_port()
-    env = {"UPSTREAM": upstream, "PYTHONPATH": str(PROGRAMS), **ENV.get(name, {}), **more.pop("env", {})}
-    words = [str(word).format(port=port) for word in SERVERS[name]] + (options or [])
-    return launcher.start(*words, port=port, env=env, **more)
-
-
-ON_LOOPS = ["call", "later", "task", "gathered", "to_thread", "executor"]
-IN_THREADS = ["call", "later", "sync_httpx", "sync_urllib3", "sync_urllib", "submit", "mapped", "thread", "subclass", "timer",
-              "handed_over"]
-WAYS = {
-    "uvicorn-asyncio": [*(f"/async/{way}" for way in ON_LOOPS), *(f"/def/{way}" for way in IN_THREADS)],
-    "uvicorn-uvloop": [*(f"/async/{way}" for way in ON_LOOPS), "/def/later", "/def/submit"],
-    "hypercorn": [*(f"/async/{way}" for way in ON_LOOPS), "/def/later", "/def/submit"],
-    "aiohttp": [f"/async/{way}" for way in ON_LOOPS],
-    "streams": [f"/async/{way}" for way in ON_LOOPS if way != "to_thread"],
-    "trio": ["/async/call", "/async/later", "/async/task"],
-    "hypercorn-trio": ["/def/call", "/def/later"],
-    "django": ["/def/later", "/def/submit", "/async/later"],
-    "django-uvicorn": ["/async/later", "/async/task", "/async/executor", "/def/call", "/def/later"],
-    "django-hypercorn": ["/async/later", "/async/task", "/def/call", "/def/later"],
-    "flask": [f"/def/{way}" for way in IN_THREADS],
-    "gunicorn-sync": ["/def/later", "/def/submit", "/def/thread"],
-    "gunicorn-gthread": ["/def/later", "/def/submit", "/def/thread"],
-    "gunicorn-gevent": ["/def/later", "/def/submit", "/def/thread", "/spawn"],
-    "eventlet": ["/def/later", "/spawn"],
-}
+INTERPRETERS = interpreters()
 
 
 @pytest.mark.parametrize("name", WAYS)
@@ -86,33 +43,15 @@ def test_every_parent(launcher: Launcher, receiver: Receiver, upstream: Upstream
     assert counts == dict.fromkeys(counts, Counts(ALL, 0, 0))
 
 
-SECURE = {
-    "uvicorn-asyncio": ["/async/call", "/async/later", "/async/executor", "/def/later"],
-    "uvicorn-uvloop": ["/async/call", "/async/later", "/async/executor", "/def/later"],
-    "hypercorn": ["/async/later", "/async/task"],
-    "aiohttp": ["/async/later", "/async/task", "/async/executor"],
-    "gunicorn-gthread": ["/def/later", "/def/submit"],
-    "gunicorn-gevent": ["/def/later", "/spawn"],
-}
-OPTIONS = {
-    "uvicorn": ["--ssl-certfile", "{cert}", "--ssl-keyfile", "{key}"],
-    "hypercorn": ["--certfile", "{cert}", "--keyfile", "{key}"],
-    "gunicorn": ["--certfile", "{cert}", "--keyfile", "{key}"],
-}
-
-
 @pytest.mark.parametrize("name", SECURE)
 def test_every_parent_over_tls(launcher: Launcher, receiver: Receiver, tls_upstream: TlsUpstream, name: str) -> None:
     """Both sides: what is read and written in memory is found by the session."""
-    made = certificates()
-    env = {**made.env, "TLS_CERT": str(made.cert), "TLS_KEY": str(made.key)}
-    options = [word.format(cert=made.cert, key=made.key) for word in OPTIONS.get(name.split("-")[0], [])]
-    program = start(launcher, name, tls_upstream.url, env=env, options=options)
+    program = start_secure(launcher, name, tls_upstream.url)
     counts = {way: fire(receiver, program.port, way, rounds=ROUNDS, secure=True) for way in SECURE[name]}
     assert counts == dict.fromkeys(counts, Counts(ALL, 0, 0))
 
 
-@pytest.mark.parametrize("name", ["uvicorn-asyncio", "uvicorn-uvloop", "hypercorn", "aiohttp", "streams", "trio"])
+@pytest.mark.parametrize("name", ["uvicorn-asyncio", "uvicorn-uvloop", "hypercorn", "aiohttp", "aiohttp-uvloop", "streams", "trio"])
 def test_what_outlives_its_request_has_no_parent(launcher: Launcher, receiver: Receiver, upstream: Upstream, name: str) -> None:
     """Not even when the next request of the same connection is being served meanwhile."""
     program = start(launcher, name, upstream.url)
@@ -142,11 +81,11 @@ def test_background_tasks(launcher: Launcher, receiver: Receiver, upstream: Upst
 
 def test_a_worker_with_a_queue_is_not_guessed(launcher: Launcher, receiver: Receiver, upstream: Upstream) -> None:
     program = start(launcher, "gunicorn-gthread", upstream.url)
-    assert fire(receiver, program.port, "/def/queued", rounds=ROUNDS) == Counts(0, 0, ALL)
+    assert fire(receiver, program.port, QUEUED, rounds=ROUNDS) == Counts(0, 0, ALL)
     assert fire(receiver, program.port, "/def/handed_over", rounds=ROUNDS) == Counts(ALL, 0, 0)
 
 
-@pytest.mark.parametrize("name", ["gunicorn-gthread", "uvicorn-asyncio", "uvicorn-uvloop", "aiohttp", "streams"])
+@pytest.mark.parametrize("name", ["gunicorn-gthread", "uvicorn-asyncio", "uvicorn-uvloop", "aiohttp", "aiohttp-uvloop", "streams"])
 def test_pipelined_requests(launcher: Launcher, receiver: Receiver, upstream: Upstream, name: str) -> None:
     """Three heads in one read: the calls of the first one are right, those of the others are not guessed."""
     program = start(launcher, name, upstream.url)
@@ -165,8 +104,9 @@ def test_pipelined_requests(launcher: Launcher, receiver: Receiver, upstream: Up
 
 
 def test_aiohttp_on_uvloop_is_not_guessed(launcher: Launcher, receiver: Receiver, upstream: Upstream) -> None:
-    """uvloop's connections share one context, so that a connection's own task cannot be told."""
-    program = start(launcher, "aiohttp", upstream.url, env={"LOOP": "uvloop"})
+    """uvloop's connections share one context: only aiohttp's router tells which socket a task serves."""
+    env = {"OTEL_INSTRUMENTATION_AIOHTTP_SERVER_ENABLED": "false", "OTEL_INSTRUMENTATION_HTTP_SERVER_ENABLED": "true"}
+    program = start(launcher, "aiohttp-uvloop", upstream.url, env=env)
     assert fire(receiver, program.port, "/async/later", rounds=ROUNDS).wrong == 0
 
 
@@ -184,29 +124,12 @@ def test_threads_switched_off(launcher: Launcher, receiver: Receiver, upstream: 
     assert fire(receiver, program.port, "/def/later", rounds=ROUNDS) == Counts(ALL, 0, 0)
 
 
-def interpreters() -> dict[str, str]:
-    """The CPythons of this machine, by version: pyenv's, and what is on PATH."""
-    places = [*glob.glob(os.path.expanduser("~/.pyenv/versions/*/bin")), *os.environ["PATH"].split(":")]
-    tell = "import sys; print('%d.%d.%d' % sys.version_info[:3])"
-    found: dict[str, str] = {}
-    for path in (f"{place}/python3.{minor}" for place in places for minor in range(8, 15)):
-        if os.path.isfile(path) and not path.startswith(os.path.expanduser("~/.pyenv/shims")):
-            told = subprocess.run([path, "-c", tell], capture_output=True, text=True)
-            if told.returncode == 0:
-                found.setdefault(told.stdout.strip(), path)
-    return dict(sorted(found.items()))
-
-
-@pytest.mark.parametrize("version", INTERPRETERS := interpreters())
+@pytest.mark.parametrize("version", INTERPRETERS)
 def test_every_version(launcher: Launcher, receiver: Receiver, upstream: Upstream, version: str) -> None:
     """Only what the standard library has: a loop with a task per connection, and threads."""
-    port, env = free_port(), {"UPSTREAM": upstream.url}
     counts = {}
-    for program, ways in {
-        "parents_streams.py": ["/async/call", "/async/later", "/async/task", "/async/gathered", "/async/executor"],
-        "parents_stdlib.py": ["/def/call", "/def/submit", "/def/thread"],
-    }.items():
-        running = launcher.start(INTERPRETERS[version], PROGRAMS / program, port=port, env=env)
+    for program, ways in STANDARD.items():
+        running = start_standard(launcher, upstream.url, program, version)
         counts |= {way: fire(receiver, running.port, way, rounds=1) for way in ways}
         running.stop()
     assert counts == dict.fromkeys(counts, Counts(AT_ONCE, 0, 0))

@@ -10,50 +10,49 @@ import pytest
 from harness import apps, client
 from harness.assertions import assert_exactly
 from harness.parents import Counts, count_parents, fire
-from harness.ports import free_port
-from harness.processes import COMMAND, NONE, ROOT, Launcher, Program
+from harness.processes import COMMAND, NONE, Launcher
 from harness.receiver import Receiver
+from harness.scenarios.ruby import (
+    ASYNC,
+    ASYNC_QUEUE,
+    PUMA,
+    PUMA_CLOSING,
+    PUMA_QUEUE,
+    PUMA_TLS,
+    PUMA_WORKERS,
+    start_async,
+    start_puma,
+)
 from harness.tls import TlsUpstream, certificates
 from harness.upstream import Upstream
 
-PROGRAMS = ROOT / "tests/programs"
 ROUNDS = 3
 ALL = Counts(20 * ROUNDS, 0, 0)
 
 
-def start_puma(launcher: Launcher, upstream: Upstream, **env: str) -> Program:
-    return launcher.start("puma", "-C", PROGRAMS / "puma_parents.rb", port=free_port(),
-                          env={"UPSTREAM": upstream.url, **env})
-
-
-def start_async(launcher: Launcher, upstream: Upstream, **env: str) -> Program:
-    return launcher.start("ruby", PROGRAMS / "async_parents.rb", port=free_port(), env={"UPSTREAM": upstream.url, **env})
-
-
 def test_puma(launcher: Launcher, receiver: Receiver, upstream: Upstream) -> None:
     program = start_puma(launcher, upstream)
-    for path in ["/direct", "/late", "/thread", "/thread-late", "/fiber", "/enumerator", "/persistent", "/pool", "/future",
-                 "/promise"]:
+    for path in PUMA:
         assert fire(receiver, program.port, path, rounds=ROUNDS) == ALL, path
 
 
 def test_puma_with_a_connection_for_each_request(launcher: Launcher, receiver: Receiver, upstream: Upstream) -> None:
     program = start_puma(launcher, upstream)
-    for path in ["/direct", "/thread-late"]:
+    for path in PUMA_CLOSING:
         assert fire(receiver, program.port, path, rounds=ROUNDS, keep=False) == ALL, path
 
 
 @pytest.mark.parametrize("preload", [{}, {"PRELOAD": "1"}], ids=["workers", "preload"])
 def test_puma_workers(launcher: Launcher, receiver: Receiver, upstream: Upstream, preload: dict[str, str]) -> None:
     program = start_puma(launcher, upstream, WORKERS="2", **preload)
-    for path in ["/late", "/thread"]:
+    for path in PUMA_WORKERS:
         assert fire(receiver, program.port, path, rounds=ROUNDS) == ALL, path
 
 
 def test_puma_inside_tls(launcher: Launcher, receiver: Receiver, tls_upstream: TlsUpstream) -> None:
     """Puma's TLS goes through memory buffers, net/http's is on the socket."""
     program = start_puma(launcher, tls_upstream, **certificates().env)
-    for path in ["/direct", "/late", "/thread"]:
+    for path in PUMA_TLS:
         assert fire(receiver, program.port, path, rounds=ROUNDS, secure=True) == ALL, path
 
 
@@ -70,18 +69,18 @@ def test_puma_pipelined(launcher: Launcher, receiver: Receiver, upstream: Upstre
 def test_a_worker_that_a_request_began_is_not_its_own(launcher: Launcher, receiver: Receiver, upstream: Upstream) -> None:
     """The first request begins the thread, and is open while others give it jobs: none of them is the first one's."""
     program = start_puma(launcher, upstream)
-    counts = fire(receiver, program.port, "/worker", rounds=ROUNDS)
+    counts = fire(receiver, program.port, PUMA_QUEUE, rounds=ROUNDS)
     assert counts == Counts(0, 0, ALL.right)
 
 
 def test_async_http(launcher: Launcher, receiver: Receiver, upstream: Upstream) -> None:
     program = start_async(launcher, upstream)
-    for path in ["/direct", "/late", "/task", "/internet", "/thread", "/future"]:
+    for path in ASYNC:
         assert fire(receiver, program.port, path, rounds=ROUNDS) == ALL, path
 
 
 def test_a_task_that_a_request_began_is_not_its_own(launcher: Launcher, receiver: Receiver, upstream: Upstream) -> None:
-    counts = fire(receiver, start_async(launcher, upstream).port, "/job", rounds=ROUNDS)
+    counts = fire(receiver, start_async(launcher, upstream).port, ASYNC_QUEUE, rounds=ROUNDS)
     assert counts == Counts(0, 0, ALL.right)
 
 

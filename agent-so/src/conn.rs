@@ -5,7 +5,6 @@
 //! cleared before the real close, because another thread may get the number at once. Sessions of TLS libraries have slots
 //! too (`session`).
 
-pub(crate) mod claim;
 pub(crate) mod classify;
 pub(crate) mod connect;
 pub(crate) mod edit;

@@ -185,6 +185,7 @@ fn start(argv: &[&'static [u8]], environment: &[&'static [u8]]) {
     let mut families = tls::wanted();
     families.extend(bridge::ruby::wanted(exe));
     families.extend(bridge::python::start());
+    families.extend(bridge::java::wanted());
     patch::start(families.leak());
 }
 

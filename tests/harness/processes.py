@@ -145,6 +145,7 @@ class Launcher:
     directory: Path
     otel_env: dict[str, str]
     how: str = COMMAND
+    within: Sequence[str | Path] = ()  # a command that runs the rest of its words, without the agent
     programs: list[Program] = field(default_factory=list)
 
     def environment(self, env: dict[str, str] | None, how: str) -> dict[str, str]:
@@ -155,8 +156,8 @@ class Launcher:
         return {name: value for name, value in merged.items() if value is not None}
 
     def command(self, argv: Sequence[str | Path], how: str) -> list[str]:
-        words = [str(word) for word in argv]
-        return [str(OTEL_RUN), "--", *words] if how == COMMAND else words
+        words = [*([OTEL_RUN, "--"] if how == COMMAND else []), *argv]
+        return [str(word) for word in (*self.within, *words)]
 
     def start(self, *argv: str | Path, env: dict[str, str] | None = None, how: str = "", port: int = 0,
               cwd: Path | None = None, service: str = "", listens: bool = True) -> Program:

@@ -98,6 +98,17 @@ class Receiver:
     def grpc_endpoint(self) -> str:
         return f"http://127.0.0.1:{self.grpc_port}"
 
+    @property
+    def agent_env(self) -> dict[str, str]:
+        """The agent's configuration in most tests."""
+        return {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": self.http_endpoint,
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+            "OTEL_SERVICE_NAME": "app",
+            "OTEL_BSP_SCHEDULE_DELAY": "50",
+            "OTEL_RUN_EXIT_FLUSH_TIMEOUT": "5000",  # exact counts also when the collector gets little of a busy machine
+        }
+
     def close(self) -> None:
         self._released.set()
         self._grpc.stop(None)

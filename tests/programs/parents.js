@@ -86,7 +86,7 @@ setInterval(() => jobs.splice(0).forEach((job) => job()), 5).unref();
 
 const HANDOFFS = {
   none: (go) => go(),
-  timer: (go, id) => setTimeout(go, 5 + Number(id) % 7 * 5),
+  timer: (go, id) => setTimeout(go, 5 + Number(id.split('-').pop()) % 7 * 5),
   immediate: (go) => setImmediate(go),
   tick: (go) => process.nextTick(go),
   promise: (go) => new Promise((resolve) => setTimeout(resolve, 3)).then(() => null).then(go),

@@ -7,6 +7,7 @@ import asyncio
 import contextvars
 import os
 import queue
+import ssl
 import threading
 import time
 import urllib.request
@@ -19,6 +20,7 @@ import urllib3
 
 UPSTREAM = os.environ.get("UPSTREAM", "")
 pool = ThreadPoolExecutor(40)
+trusted = ssl.create_default_context()  # httpx makes one for each client, at 20 ms each
 shared = requests.Session()
 shared.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=50))
 shared.mount("https://", requests.adapters.HTTPAdapter(pool_maxsize=50))
@@ -46,7 +48,7 @@ def later(query: str) -> None:
 
 
 def sync_httpx(query: str) -> None:
-    httpx.get(url(query)).raise_for_status()
+    httpx.get(url(query), verify=trusted).raise_for_status()
 
 
 def sync_urllib3(query: str) -> None:

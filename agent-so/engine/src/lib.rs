@@ -2,6 +2,7 @@
 //! timestamps in, events out. No libc, no sockets, no clock, no threads, no unsafe.
 #![forbid(unsafe_code)]
 
+pub mod classfile;
 pub mod config;
 pub mod context;
 pub mod exchange;

@@ -439,7 +439,7 @@ impl Stream {
                 true
             }
             (_, Hello::More) => true,
-            (_, Hello::No | Hello::Silence) => false,
+            (_, Hello::No | Hello::Silence | Hello::Answer) => false,
         }
     }
 

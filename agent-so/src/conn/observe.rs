@@ -113,7 +113,6 @@ fn took(at: &At, result: isize, buffers: &[iovec], growing: bool) -> Took {
     };
     let read = (inner.stream.role() == Some(Kind::Server)).then(|| {
         at.conn.set_hint(SERVER, true);
-        thread::current().last_conn.set(at.index + 1);
         Read {
             request: context::server::read(at.state, inner),
             socket: inner.meta.cookie,
@@ -187,6 +186,11 @@ pub(crate) fn wrote(fd: i32, word: u32, result: isize, program: &[iovec]) {
     if let Some(at) = contain(|| find(fd, word)).flatten() {
         sent(&at, result, Stretch::whole(program), 0);
     }
+}
+
+/// A write on a TLS session took `result` bytes of `buffer`, or failed for good (-1); nothing was rewritten.
+pub(crate) fn wrote_on(call: &session::Call, result: isize, buffer: iovec) {
+    sent(&call.at, result, Stretch::whole(&[buffer]), 0);
 }
 
 /// Whether part of a header is still to go out on this connection, before anything else may.

@@ -1,25 +1,60 @@
-//! Which request of a connection it is that a server hands to the program right now.
+//! Which request of a connection it is that a runtime hands to the program right now.
 //!
-//! Responses leave in the order of the requests, so it is the oldest one that is not answered yet, whichever thread
-//! read it. A TLS session is found by the socket below it: by the socket's cookie, which the session learned from its hello.
+//! A server may pass a socket around before it parses what it read, so the runtime says which descriptor it is. A TLS session is
+//! found by the socket below it: by the socket's cookie, which the session learned from its hello.
 
-use super::session;
 use super::slot::{At, Inner, SERVER};
-use super::{Carrier, table};
+use super::{Carrier, session, table};
 use crate::context;
-use crate::export::record::Ref;
+use crate::export::record::{Record, Ref};
 use crate::sys::process::{self, State};
 use crate::sys::{errno, thread};
+use agent_engine::exchange::{Exchange, Field};
 
-/// The oldest open server request on the connection of `fd`; or [`Ref::NOBODY`].
+/// Most bytes of a target that a runtime need give.
+pub(crate) const TARGET: usize = 512;
+
+/// The oldest open server request on the connection of `fd`, or [`Ref::NOBODY`]: responses leave in the order of the requests, so
+/// it is the one that a server which answers before it goes on has in hand, whichever thread read it.
 pub(crate) fn oldest(fd: i32) -> Ref {
+    on_connection(fd, |state, inner| {
+        open(state, inner)
+            .map(|(_, reference)| reference)
+            .next()
+            .filter(|reference| context::is_open(state, *reference))
+    })
+}
+
+/// The oldest request on the connection of `fd` that was not given out and has this target, or [`Ref::NOBODY`]. One read may
+/// hold several requests, which are handed out before they are answered: each is given out once, in order. A runtime may answer
+/// a request by itself and hand out only the next one: the target tells.
+pub(crate) fn claim(fd: i32, target: &[u8]) -> Ref {
+    on_connection(fd, |state, inner| {
+        let last = inner.meta.claimed;
+        let mut given_out = open(state, inner).any(|(_, reference)| reference == last);
+        let is_next = |&(record, reference): &(&Record, Ref)| {
+            if given_out {
+                given_out = reference != last;
+                return false;
+            }
+            // SAFETY: an open exchange of the connection whose lock is held.
+            is_for(unsafe { record.exchange() }, target)
+        };
+        let (_, reference) = open(state, inner).find(is_next)?;
+        inner.meta.claimed = reference;
+        context::is_open(state, reference).then_some(reference)
+    })
+}
+
+/// Calls `f` with the lock of the connection of a socket, or of the TLS session that the socket carries.
+fn on_connection(fd: i32, f: impl FnOnce(&'static State, &mut Inner) -> Option<Ref>) -> Ref {
     let errno = errno::get();
     let found = || {
         let state = process::state()?;
         let _inside = thread::current().enter()?;
         match of_socket(state, fd) {
-            Some(at) => oldest_of(state, &*at.lock()?),
-            None => session::carried_by(state, fd, |inner| oldest_of(state, inner)),
+            Some(at) => f(state, &mut *at.lock()?),
+            None => session::carried_by(state, fd, |inner| f(state, inner)),
         }
     };
     let found = found();
@@ -35,8 +70,23 @@ fn of_socket(state: &'static State, fd: i32) -> Option<At> {
         .then(|| At::new(state, Carrier::Socket(fd), index, conn))
 }
 
-fn oldest_of(state: &State, inner: &Inner) -> Option<Ref> {
-    let index = inner.stream.open_exchange()?.0.checked_sub(1)?;
-    let reference = state.records.get(index)?.reference(index);
-    context::is_open(state, reference).then_some(reference)
+/// The requests of a connection that are not answered yet, the oldest first; of those of HTTP/2, which are answered in any order,
+/// the one that is alone.
+fn open(state: &'static State, inner: &Inner) -> impl Iterator<Item = (&'static Record, Ref)> {
+    let alone = inner.stream.streams_open() <= 1;
+    inner.stream.open_exchanges(None).filter_map(move |id| {
+        let index = id.0.checked_sub(1).filter(|_| alone)?;
+        let record = state.records.get(index)?;
+        Some((record, record.reference(index)))
+    })
+}
+
+/// Whether the request has this target, of which the front may be all that is known on either side.
+fn is_for(exchange: &Exchange, target: &[u8]) -> bool {
+    let Some(own) = exchange.text(Field::Target) else {
+        return false;
+    };
+    let len = own.len().min(target.len());
+    own[..len] == target[..len]
+        && (own.len() == target.len() || exchange.is_cut(Field::Target) || len == TARGET)
 }

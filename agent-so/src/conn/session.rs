@@ -19,7 +19,7 @@ use agent_engine::exchange::Fault;
 use call::Frame;
 pub(crate) use call::{ANY, Call, Doing, enter};
 pub(super) use socket::carried_by;
-pub(crate) use socket::{bind, handshake_failed, name_host};
+pub(crate) use socket::{bind, handshake_failed, introduce, name_host};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 /// Shards of the table.
@@ -175,14 +175,6 @@ fn begin(conn: &'static Conn, id: Id) {
     part.shares.store(0, Ordering::Relaxed);
     part.role.store(0, Ordering::Relaxed);
     part.corked.store(false, Ordering::Relaxed);
-}
-
-/// The session from which the thread read a request last.
-pub(super) fn read_last(state: &'static State) -> Option<At> {
-    let index = thread::current().last_conn.get().checked_sub(1)?;
-    let conn = state.conns.get(index)?;
-    let object = conn.session.key.load(Ordering::Acquire);
-    (object != 0).then(|| At::new(state, Carrier::Session(object), index, conn))
 }
 
 /// The program made an object, as one end or the other.

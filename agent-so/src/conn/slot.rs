@@ -70,7 +70,7 @@ pub(crate) struct Meta {
     pub(crate) newest: Ref,
     /// Whether a request was read before that one.
     pub(crate) newest_is_later: bool,
-    /// The server request that was given out last (`conn::claim`).
+    /// The server request that was given out last (`conn::serving`).
     pub(crate) claimed: Ref,
     /// Server requests whose heads were read so far.
     pub(crate) requests_served: u32,

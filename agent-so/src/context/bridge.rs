@@ -4,7 +4,7 @@
 //! token, [`Ref`]), kept in the thread's word, where [`super::candidate`] looks first:
 //!
 //! * A bridge *within* the runtime says so whenever a unit begins to run and when it stops ([`set`]): it
-//!   claims the request that the thread has just read (`conn::claim`, `conn::serving`) when the runtime hands it to the program, and carries
+//!   claims the request that the thread has just read (`conn::serving`) when the runtime hands it to the program, and carries
 //!   the token along as the runtime carries context.
 //! * A bridge that can *ask* the runtime does so when it is needed: before a request is sent ([`ask`]), and it tells the
 //!   runtime when one was read ([`server_read`]) or is going to be ([`accepted`]). All are called without any lock held and outside of the agent, because
@@ -13,6 +13,7 @@
 //! Where no bridge speaks for a thread the rules of the parent module hold.
 
 pub(crate) mod cells;
+pub(crate) mod java;
 pub(crate) mod node;
 pub(crate) mod python;
 pub(crate) mod ruby;
@@ -101,12 +102,31 @@ pub(super) fn current() -> Option<Ref> {
         0 => SPEAKS_FOR_ALL
             .load(Ordering::Relaxed)
             .then_some(Ref::NOBODY),
+        token if token & IN_TURN != 0 => Some(Ref::NOBODY),
         token => Some(Ref(token)),
     }
+}
+
+/// Marks a token in the thread's word: the request was read in this turn of an event loop. What is handed in meanwhile is for it;
+/// but who sends from there may send what another request has waited to send. (No record's number is that high.)
+const IN_TURN: u64 = 1 << 31;
+
+/// The calling thread has read this request in a turn of its event loop.
+fn set_in_turn(reference: Ref) {
+    set(Ref(reference.0 | IN_TURN));
 }
 
 /// The calling thread works for this request from here on, or for [`Ref::NOBODY`], or (null) nobody can tell. Returns what
 /// it was before.
 pub(crate) fn set(reference: Ref) -> Ref {
     Ref(thread::current().current.replace(reference.0))
+}
+
+/// The open request for which is what the calling thread hands in; or [`Ref::NOBODY`].
+fn hands_in_for() -> Ref {
+    let told = Ref(thread::current().current.get() & !IN_TURN);
+    match crate::sys::process::state() {
+        Some(state) if super::is_open(state, told) => told,
+        _ => Ref::NOBODY,
+    }
 }

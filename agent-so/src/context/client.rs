@@ -40,7 +40,7 @@ pub(crate) fn begin(
         }
     };
     let (carried, parent) = match passed_on(state, settings, exchange, at_connect) {
-        Some(from) => (Carried::PassedOn, from),
+        Some(found) => found,
         None if exchange.text(Field::Traceparent).is_some() => {
             (Carried::Foreign, candidate(at_connect))
         }
@@ -85,23 +85,45 @@ pub(crate) fn heard(state: &State, meta: &Meta, bytes: bool) {
     }
 }
 
-/// The server request here whose own inbound context this outgoing request carries: passed on by a proxy, or by code that
-/// forwards headers. Then that request is its parent, and our span comes in between.
+/// The server request here whose inbound context this outgoing request carries (passed on by a proxy, or by code that
+/// forwards headers), or whose own (which the program was given). Then that request is its parent, and our span comes in
+/// between.
 fn passed_on(
     state: &'static State,
     settings: &Settings,
     exchange: &Exchange,
     at_connect: Ref,
-) -> Option<Ref> {
+) -> Option<(Carried, Ref)> {
     let carried = settings.extract(exchange)?;
     match state.correlation.inbound.find(state, &carried) {
         Found::None => None,
-        Found::One(reference) => Some(reference),
+        // A proxy passes on what came with it, too.
+        Found::Own(reference) if settings::passes_on().is_none() => {
+            Some((Carried::HandedOut, reference))
+        }
+        Found::One(reference) | Found::Own(reference) => Some((Carried::PassedOn, reference)),
         Found::Several => {
             let likely = candidate(state, at_connect);
-            inbound::is_of(state, likely, &carried).then_some(likely)
+            inbound::is_of(state, likely, &carried).then_some((Carried::PassedOn, likely))
         }
     }
+}
+
+/// The context of an open server request, as a header: for a bridge that can say for whom a request is when it is made, but not
+/// when it is written. `None`: there is nothing to say, or headers are not wanted.
+pub(crate) fn hand_out(reference: Ref) -> Option<[u8; context::TRACEPARENT_LEN]> {
+    let state = crate::sys::process::state()?;
+    let settings = settings::get();
+    let span = inbound::open_identity(state, reference)
+        .filter(|_| settings.propagates_context())?
+        .span;
+    state
+        .correlation
+        .inbound
+        .add(state, span.span_id, reference);
+    let mut header = [0; context::TRACEPARENT_LEN];
+    context::format_traceparent(&mut header, &span);
+    Some(header)
 }
 
 struct Parent<'a> {
@@ -153,15 +175,28 @@ pub(crate) unsafe fn edit(
             buffer.get_mut(..value.len())?.copy_from_slice(&value);
             (offset, value.len(), value.len())
         }
-        (Carried::PassedOn, None, Some(replace)) => {
+        // As many bytes more as tracestate and baggage take: the value is replaced by one with further lines behind it.
+        (Carried::HandedOut, Some(offset), _) => {
+            const NAME: usize = "traceparent: ".len();
+            const END: usize = "\r\n".len();
+            // SAFETY: by the caller's promise.
+            let (tracestate, baggage) = unsafe { (record.tracestate(), record.baggage()) };
+            let len = settings.write_headers(buffer, &identity.span, tracestate, baggage, head);
+            buffer.copy_within(NAME..len.checked_sub(END)?, 0);
+            (offset, context::TRACEPARENT_LEN, len - END - NAME)
+        }
+        (Carried::PassedOn | Carried::HandedOut, None, Some(replace)) => {
             front(buffer.get_mut(..replace.keep)?);
+            let passed_on = identity.carried == Carried::PassedOn;
             let head = Head {
                 syntax: Syntax::HeaderBlock(replace),
-                has_tracestate: true,
-                has_baggage: true,
+                has_tracestate: passed_on || head.has_tracestate,
+                has_baggage: passed_on || head.has_baggage,
                 ..*head
             };
-            let len = settings.write_headers(buffer, &identity.span, &[], &[], &head);
+            // SAFETY: by the caller's promise.
+            let (tracestate, baggage) = unsafe { (record.tracestate(), record.baggage()) };
+            let len = settings.write_headers(buffer, &identity.span, tracestate, baggage, &head);
             (head.insert_at, replace.skip, len)
         }
         (Carried::No, None, _) if !head.has_traceparent => {

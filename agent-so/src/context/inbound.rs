@@ -1,7 +1,7 @@
 //! Which open server request an outgoing one carries the context of.
 //!
-//! An entry is found by a span id: the parent's that the request came with, or the request's own where a proxy was given it to
-//! pass on (`conn::inward`). The same context may come more than once at a time (a caller that makes two calls within one
+//! An entry is found by a span id: the parent's that the request came with, or the request's own where the program was given it to
+//! pass on (a proxy by `conn::inward`, Java's HTTP client by its bridge). The same context may come more than once at a time (a caller that makes two calls within one
 //! span, a load generator with a fixed header): then the bytes do not tell the requests apart, and nothing is concluded.
 
 use super::{is_open, record};
@@ -29,8 +29,10 @@ pub(super) struct Inbound {
 pub(super) enum Found {
     /// It is no open request's.
     None,
-    /// Exactly this one's.
+    /// Exactly this one came with it.
     One(Ref),
+    /// It is this one's own.
+    Own(Ref),
     /// One of several.
     Several,
 }
@@ -47,6 +49,9 @@ impl Inbound {
     pub(super) fn add(&self, state: &State, id: SpanId, reference: Ref) {
         for place in self.places(id) {
             let there = place.load(Ordering::Acquire);
+            if there == reference.0 {
+                return;
+            }
             let free = !is_open(state, Ref(there));
             if free
                 && place
@@ -75,7 +80,7 @@ impl Inbound {
                 continue;
             };
             if is_own(&identity, carried) {
-                return Found::One(reference);
+                return Found::Own(reference);
             }
             if came_with(&identity, carried) {
                 found = match found {
@@ -105,7 +110,8 @@ pub(super) fn is_of(state: &'static State, reference: Ref, carried: &SpanContext
     open_identity(state, reference).is_some_and(|identity| came_with(&identity, carried))
 }
 
-fn open_identity(state: &'static State, reference: Ref) -> Option<Identity> {
+/// What an open server request is.
+pub(super) fn open_identity(state: &'static State, reference: Ref) -> Option<Identity> {
     let from = record(state, reference).filter(|record| record.pin_open(reference))?;
     // SAFETY: pinned, and open, so the context is set.
     let identity = unsafe { from.identity() };

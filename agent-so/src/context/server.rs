@@ -153,7 +153,6 @@ pub(crate) fn written(state: &State, inner: &Inner) {
 
 /// The router of the program's framework matched `route` for this request, which is not answered yet. The first one counts.
 /// Any thread may say so, with or without a lock.
-#[expect(dead_code, reason = "the bridges that call it follow")]
 pub(crate) fn routed(state: &'static State, reference: Ref, route: &[u8]) {
     let Some(record) = super::record(state, reference).filter(|r| r.pin_open(reference)) else {
         return;

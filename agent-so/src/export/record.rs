@@ -66,6 +66,8 @@ pub(crate) enum Carried {
     PassedOn = 1,
     /// Another one: somebody else traces this request.
     Foreign = 2,
+    /// That of a server request here, which a bridge put in to say for whom it is.
+    HandedOut = 3,
 }
 
 /// A record. All-zero bytes are a free one that was never used. The order of the fields keeps what a usual exchange

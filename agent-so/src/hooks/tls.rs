@@ -48,6 +48,8 @@ pub(crate) enum Library {
     OpenSsl = 1,
     /// GnuTLS.
     GnuTls = 2,
+    /// Java's own. What it is asked for here it tells when a handshake is through (`context::bridge::java`).
+    Jsse = 3,
 }
 
 /// What the patcher is to look for, by the settings. Called once, in the constructor.
@@ -67,6 +69,7 @@ impl Library {
         match self {
             Library::OpenSsl => openssl::client_random(id),
             Library::GnuTls => gnutls::client_random(id),
+            Library::Jsse => None,
         }
     }
 
@@ -74,7 +77,7 @@ impl Library {
     pub(crate) fn is_server(self, id: Id) -> Option<bool> {
         match self {
             Library::OpenSsl => openssl::is_server(id),
-            Library::GnuTls => None,
+            Library::GnuTls | Library::Jsse => None,
         }
     }
 
@@ -83,6 +86,7 @@ impl Library {
         match self {
             Library::OpenSsl => openssl::descriptor(id),
             Library::GnuTls => gnutls::descriptor(id),
+            Library::Jsse => None,
         }
     }
 
@@ -92,6 +96,8 @@ impl Library {
             Library::OpenSsl => openssl::server_name(id, f),
             // It tells only servers.
             Library::GnuTls => {}
+            // Its users name the host.
+            Library::Jsse => {}
         }
     }
 }

@@ -25,6 +25,10 @@ pub(crate) const WAITED: u32 = 64;
 pub(crate) const DOUBT: u32 = 128;
 /// This thread has waited in the middle of a request for an answer, and for nothing else: it is none.
 pub(crate) const PROVEN: u32 = 256;
+/// Virtual threads of a Java machine run on this thread.
+pub(crate) const CARRIER: u32 = 512;
+/// This thread selects among descriptors (`bridge::java`).
+pub(crate) const SELECTS: u32 = 1024;
 
 /// Per-thread state. Cells suffice: only the owning thread (and its signal handlers) touches them.
 #[repr(C)]
@@ -34,10 +38,8 @@ pub(crate) struct Thread {
     /// The server exchange whose bytes this thread read last (`records::Ref`, 0 for none).
     pub(crate) last_read: Cell<u64>,
     /// [`AGENT`], [`VFORK`], [`SERVES`], [`SEPARATE`], [`READS_OUTSIDE`], [`INHERITED`], [`WAITED`], [`DOUBT`],
-    /// [`PROVEN`].
+    /// [`PROVEN`], [`CARRIER`], [`SELECTS`].
     pub(crate) flags: Cell<u32>,
-    /// Slot + 1 of the connection that `last_read` came on.
-    pub(crate) last_conn: Cell<u32>,
     /// Signals that the thread blocked when it began to serve.
     pub(crate) usual_mask: Cell<u64>,
     /// What a bridge says of the thread (`context::bridge`), 0 for nothing.
@@ -127,7 +129,6 @@ impl Thread {
     /// Forgets the requests that this thread served in the process that it was forked from.
     pub(crate) fn forget(&self) {
         self.last_read.set(0);
-        self.last_conn.set(0);
         self.current.set(0);
         self.told.set(0);
         self.pending.set(0);

@@ -25,8 +25,30 @@ pub enum Instrumentation {
     Threading,
     /// Which request JavaScript works for, in Node.
     Node,
+    /// Tasks of Java programs.
+    Java,
+    /// What passes through Java's own TLS.
+    Jsse,
     /// Contexts that proxies are given to pass on.
     Proxy,
+    /// Routes that Express has matched.
+    Express,
+    /// Routes that Fastify has matched.
+    Fastify,
+    /// Routes that a router of Koa's has matched.
+    Koa,
+    /// Routes that Sinatra has matched.
+    Sinatra,
+    /// Routes that Rails has matched.
+    Rails,
+    /// Routes that Flask has matched.
+    Flask,
+    /// Routes that Django has matched.
+    Django,
+    /// Routes that Starlette and FastAPI have matched.
+    Starlette,
+    /// Routes that aiohttp has matched.
+    AiohttpServer,
 }
 
 /// A row per [`Instrumentation`], in their order: its own name and the aliases.
@@ -37,7 +59,7 @@ struct Row {
     aliases: &'static [&'static str],
 }
 
-const ROWS: [Row; 9] = [
+const ROWS: [Row; 20] = [
     Row {
         name: "HTTP_SERVER",
         carrier: false,
@@ -166,9 +188,64 @@ const ROWS: [Row; 9] = [
         aliases: &["NODEJS", "ASYNC_HOOKS"],
     },
     Row {
+        name: "JAVA",
+        carrier: true,
+        aliases: &["EXECUTORS", "JVM"],
+    },
+    Row {
+        name: "JSSE",
+        carrier: true,
+        aliases: &["TLS"],
+    },
+    Row {
         name: "PROXY",
         carrier: true,
         aliases: &["HAPROXY"],
+    },
+    Row {
+        name: "EXPRESS",
+        carrier: true,
+        aliases: &[],
+    },
+    Row {
+        name: "FASTIFY",
+        carrier: true,
+        aliases: &[],
+    },
+    Row {
+        name: "KOA",
+        carrier: true,
+        aliases: &[],
+    },
+    Row {
+        name: "SINATRA",
+        carrier: true,
+        aliases: &[],
+    },
+    Row {
+        name: "RAILS",
+        carrier: true,
+        aliases: &["ACTION_PACK"],
+    },
+    Row {
+        name: "FLASK",
+        carrier: true,
+        aliases: &[],
+    },
+    Row {
+        name: "DJANGO",
+        carrier: true,
+        aliases: &[],
+    },
+    Row {
+        name: "STARLETTE",
+        carrier: true,
+        aliases: &["FASTAPI"],
+    },
+    Row {
+        name: "AIOHTTP_SERVER",
+        carrier: true,
+        aliases: &[],
     },
 ];
 
@@ -339,6 +416,30 @@ mod tests {
             ));
             assert_eq!(on.is_enabled(Instrumentation::OpenSsl), openssl, "{text}");
             assert_eq!(on.is_enabled(Instrumentation::GnuTls), gnutls, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_frameworks_routes_are_off_with_its_side_or_alone() {
+        let rows = [
+            ("", true, true),
+            ("COMMON_DEFAULT=false", false, true),
+            ("EXPRESS=false", false, false),
+            ("EXPRESS=false HTTP_SERVER=true", true, false),
+            ("COMMON_DEFAULT=false EXPRESS=true", true, true),
+        ];
+        for (text, server, express) in rows {
+            let vars: Vec<(String, &str)> = text
+                .split_whitespace()
+                .map(|pair| pair.split_once('=').unwrap())
+                .map(|(n, v)| (format!("OTEL_INSTRUMENTATION_{n}_ENABLED"), v))
+                .collect();
+            let on = from_env(&Env::new(
+                vars.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())),
+            ));
+            assert_eq!(on.is_enabled(Instrumentation::HttpServer), server, "{text}");
+            assert_eq!(on.is_enabled(Instrumentation::Express), express, "{text}");
+            assert!(on.is_enabled(Instrumentation::Koa), "{text}");
         }
     }
 

@@ -9,6 +9,8 @@ const PREFIX_MAX: usize = tls::PREFIX_MAX;
 /// Bytes of both directions together after which an undecided connection is given up. One direction may be known not to
 /// carry requests long before the other says its first word.
 const BUDGET: u32 = 4096;
+/// As many for a hello whose answer was seen: all that servers say before the client speaks again.
+const ANSWER_BUDGET: u32 = 64 * 1024;
 
 type Judge = fn(&[u8], &[u8]) -> Probe;
 
@@ -117,7 +119,13 @@ impl Detector {
         match (incoming, outgoing) {
             (Hello::Yes(_), _) => (Direction::In, incoming),
             (_, Hello::Yes(_)) => (Direction::Out, outgoing),
-            (Hello::No, Hello::No) => (Direction::In, Hello::No),
+            (Hello::No | Hello::Answer, Hello::No | Hello::Answer) => (Direction::In, Hello::No),
+            (Hello::Answer, Hello::Silence | Hello::More)
+            | (Hello::Silence | Hello::More, Hello::Answer)
+                if self.seen <= ANSWER_BUDGET =>
+            {
+                (Direction::In, Hello::More)
+            }
             _ if self.seen > BUDGET => (Direction::In, Hello::No),
             (Hello::More, _) | (_, Hello::More) => (Direction::In, Hello::More),
             _ => (Direction::In, Hello::Silence),

@@ -551,8 +551,22 @@ fn a_client_hello_is_told_once_and_ends_the_stream() {
             host.run(&[hello(client_hello()), answer(server_hello())], cut);
             assert_eq!(host.events, [tls_event(dir)]);
             assert_eq!(host.verdict, Some(Verdict::Opaque));
+            // Told the other way round: the answer was read by another thread before the write returned.
+            let mut host = Recorder::default();
+            host.run(&[answer(server_hello()), hello(client_hello())], cut);
+            assert_eq!(host.events, [tls_event(dir)]);
+            assert_eq!(host.verdict, Some(Verdict::Opaque));
         }
     }
+}
+
+#[test]
+fn the_answer_to_a_hello_that_never_comes_is_given_up() {
+    let mut host = Recorder::default();
+    let mut answer = b"\x16\x03\x03\x00\x7a\x02\x00\x00\x76\x03\x03".to_vec();
+    answer.resize(65 * 1024, 0);
+    host.run(&[Step::In(answer)], whole);
+    assert_eq!(host.verdict, Some(Verdict::Opaque));
 }
 
 #[test]

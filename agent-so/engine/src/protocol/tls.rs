@@ -16,6 +16,9 @@ pub(super) enum Hello {
     No,
     /// It may turn out to be.
     More,
+    /// The server's answer to one: TLS, whose hello went the other way, and may be told later (another thread may read the
+    /// answer before the write of the hello has returned).
+    Answer,
     /// TLS; the random where it stands whole in the first record.
     Yes(Option<[u8; 32]>),
 }
@@ -25,14 +28,14 @@ pub(super) fn hello(prefix: &[u8]) -> Hello {
     if prefix.is_empty() {
         return Hello::Silence;
     }
-    // Record: handshake, version 3.0 to 3.4, length; handshake: client hello, its length's first byte.
+    // Record: handshake, version 3.0 to 3.4, length; handshake: client hello or server hello, its length's first byte.
     let fixed = [
         |b: u8| b == 0x16,
         |b: u8| b == 3,
         |b: u8| b <= 4,
         |_: u8| true,
         |_: u8| true,
-        |b: u8| b == 1,
+        |b: u8| matches!(b, 1 | 2),
         |b: u8| b == 0,
     ];
     if !prefix.iter().zip(fixed).all(|(byte, fits)| fits(*byte)) {
@@ -41,6 +44,9 @@ pub(super) fn hello(prefix: &[u8]) -> Hello {
     let Some(head) = prefix.first_chunk::<6>() else {
         return Hello::More;
     };
+    if head[5] == 2 {
+        return Hello::Answer;
+    }
     let record = 5 + usize::from(u16::from_be_bytes([head[3], head[4]]));
     if record < PREFIX_MAX {
         // Cut into tiny records: TLS all the same, but without a name.
@@ -81,13 +87,24 @@ mod tests {
 
     #[test]
     fn what_is_no_client_hello_is_told_at_its_first_wrong_byte() {
-        for (at, value) in [(0, 0x17), (1, 2), (2, 5), (5, 2), (6, 1)] {
+        for (at, value) in [(0, 0x17), (1, 2), (2, 5), (5, 3), (6, 1)] {
             let mut bytes = client_hello();
             bytes[at] = value;
             assert_eq!(hello(&bytes[..=at]), Hello::No, "byte {at}");
             assert_eq!(hello(&bytes), Hello::No, "byte {at}");
         }
         assert_eq!(hello(b"GET / HTTP/1.1\r\n"), Hello::No);
+    }
+
+    #[test]
+    fn the_servers_answer_is_told() {
+        let mut bytes = client_hello();
+        bytes[5] = 2;
+        for len in 1..6 {
+            assert_eq!(hello(&bytes[..len]), Hello::More, "{len}");
+        }
+        assert_eq!(hello(&bytes[..6]), Hello::Answer);
+        assert_eq!(hello(&bytes), Hello::Answer);
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! The socket below a session: who the peer is, and whether the handshake came to anything.
 
-use super::{Id, call::Call};
+use super::{Id, call::Call, find_or_begin, made};
 use crate::conn::hello::Hello;
-use crate::conn::slot::{At, DEAD, Inner};
+use crate::conn::slot::{At, DEAD, Inner, Meta};
 use crate::conn::{Carrier, classify, connect};
 use crate::hooks::contain;
-use crate::sys::process::State;
-use crate::sys::{raw, thread};
+use crate::sys::process::{self, State};
+use crate::sys::{errno, raw, thread};
 use agent_engine::exchange::{Endpoint, Exchange, Fault, Field, VALUE_MAX};
 use agent_engine::protocol::Direction;
 use std::sync::atomic::Ordering;
@@ -26,32 +26,61 @@ pub(crate) fn bind(at: &At, inner: &mut Inner) {
         return;
     }
     if let Some((hello, _)) = hello(at, id) {
-        meta.peer = hello.peer;
-        meta.connect_parent = hello.connect_parent;
-        meta.connect_start_ns = hello.connect_start_ns;
-        meta.cookie = hello.cookie;
-        let bearer = at.state.sessions.bearer(hello.cookie);
-        bearer.store(at.index + 1, Ordering::Release);
+        belongs(at, meta, &hello);
     } else if let Some(fd) = id.library.descriptor(id) {
         meta.peer = classify::peer_of(fd);
     }
     meta.peer_known = meta.peer != Endpoint::Unknown;
 }
 
+fn belongs(at: &At, meta: &mut Meta, hello: &Hello) {
+    meta.peer = hello.peer;
+    meta.connect_parent = hello.connect_parent;
+    meta.connect_start_ns = hello.connect_start_ns;
+    meta.cookie = hello.cookie;
+    let bearer = at.state.sessions.bearer(hello.cookie);
+    bearer.store(at.index + 1, Ordering::Release);
+}
+
+/// The handshake of a session is through, and only now its library can tell the client's random.
+pub(crate) fn introduce(id: Id, random: &[u8; 32], is_server: bool) {
+    made(id, is_server);
+    let dir = if is_server {
+        Direction::In
+    } else {
+        Direction::Out
+    };
+    let errno = errno::get();
+    contain(|| {
+        let state = process::state()?;
+        let inside = thread::current().enter()?;
+        let at = find_or_begin(state, id)?;
+        let hello = state.hellos.find(random, dir)?;
+        let mut locked = at.lock()?;
+        belongs(&at, &mut locked.meta, &hello);
+        locked.meta.peer_known = true;
+        drop(locked);
+        drop(inside);
+        Some(())
+    });
+    errno::set(errno);
+}
+
 /// Calls `f` on the session whose records the socket `fd` carries, if that is known.
 pub(crate) fn carried_by<R>(
     state: &'static State,
     fd: i32,
-    f: impl FnOnce(&Inner) -> Option<R>,
+    f: impl FnOnce(&mut Inner) -> Option<R>,
 ) -> Option<R> {
     let cookie = raw::socket_cookie(fd);
     let bearer = state.sessions.bearer(cookie);
     let index = bearer.load(Ordering::Acquire).checked_sub(1)?;
     let conn = state.conns.get(index)?;
     let object = conn.session.key.load(Ordering::Acquire);
-    let locked = At::new(state, Carrier::Session(object), index, conn).lock()?;
+    let at = At::new(state, Carrier::Session(object), index, conn);
+    let mut locked = at.lock()?;
     let is_its = cookie != 0 && object != 0 && locked.meta.cookie == cookie;
-    is_its.then(|| f(&locked)).flatten()
+    is_its.then(|| f(&mut locked)).flatten()
 }
 
 /// Whether the program is the server of the session, where that is known.

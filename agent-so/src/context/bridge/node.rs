@@ -11,9 +11,11 @@ mod napi;
 mod open;
 
 use super::set;
-use crate::conn::claim;
+use crate::conn::serving;
+use crate::context::server;
 use crate::export::record::Ref;
 use crate::hooks::real;
+use crate::sys::process;
 use agent_engine::config::Config;
 use agent_engine::config::instrumentation::Instrumentation;
 use agent_engine::resource::program::base_name;
@@ -22,7 +24,16 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::sync::OnceLock;
 
-const SCRIPT: &[u8] = include_bytes!("assets/node.js");
+const SCRIPT: &str = concat!(
+    include_str!("assets/routes.js"),
+    include_str!("assets/node.js")
+);
+/// The frameworks whose routes can be read, by the names that the script knows.
+const ROUTERS: [(Instrumentation, &str); 3] = [
+    (Instrumentation::Express, "EXPRESS"),
+    (Instrumentation::Fastify, "FASTIFY"),
+    (Instrumentation::Koa, "KOA"),
+];
 const VARIABLE: &CStr = c"NODE_OPTIONS";
 const NAMES: [&[u8]; 2] = [b"node", b"nodejs"];
 /// Options with which a preloaded file may keep node from starting, or which are for making something else than a run.
@@ -36,8 +47,15 @@ const FORBIDDING: [&str; 7] = [
     "--policy",
 ];
 
-/// What is appended to NODE_OPTIONS.
-static OPTION: OnceLock<CString> = OnceLock::new();
+/// What the script has to know.
+struct Told {
+    /// What is appended to NODE_OPTIONS.
+    option: CString,
+    /// Which of [`ROUTERS`] are on, with a comma after each.
+    routers: CString,
+}
+
+static TOLD: OnceLock<Told> = OnceLock::new();
 
 /// Prepares the bridge if the program is a node that can have it; else says why not.
 pub(crate) fn start(exe: &[u8], argv: &[&[u8]], config: &Config) -> Result<(), &'static str> {
@@ -68,10 +86,12 @@ pub(crate) fn start(exe: &[u8], argv: &[&[u8]], config: &Config) -> Result<(), &
         value.extend_from_slice(option.as_bytes());
     }
     let value = CString::new(value).map_err(|_| "NODE_OPTIONS")?;
-    if !open::redirect(file, SCRIPT) {
-        return Err("node does not open files by libc");
-    }
-    let _ = OPTION.set(option);
+    open::redirect(file, SCRIPT.as_bytes())?;
+    let on = |which| config.instrumentations.is_enabled(which);
+    let routers = ROUTERS.iter().filter(|(which, _)| on(*which));
+    let routers: String = routers.flat_map(|(_, name)| [name, ","]).collect();
+    let routers = CString::new(routers).unwrap_or_default();
+    let _ = TOLD.set(Told { option, routers });
     napi::register(api);
     // SAFETY: both are strings; in the constructor there is no other thread.
     unsafe { libc::setenv(VARIABLE.as_ptr(), value.as_ptr(), 1) };
@@ -115,13 +135,20 @@ fn own_file() -> Option<CString> {
 
 /// The script's `claim(descriptor, target)`.
 fn claimed(fd: i32, target: &[u8]) -> Option<u64> {
-    let reference = claim::claim(fd, target);
+    let reference = serving::claim(fd, target);
     (reference != Ref::NOBODY).then_some(reference.0)
 }
 
 /// The script's `set(token)`.
 fn works_for(token: Option<u64>) {
     set(token.map_or(Ref::NOBODY, Ref));
+}
+
+/// The script's `route(token, template)`.
+fn matched(token: u64, template: &[u8]) {
+    if let Some(state) = process::state() {
+        server::routed(state, Ref(token), template);
+    }
 }
 
 /// The script's `start()`: it is in place. A thread without it (a worker with options of its own) has nobody to ask, and what is

@@ -12,7 +12,7 @@ mod work;
 
 use super::speak_for_all;
 use crate::conn::serving;
-use crate::context::{candidate, is_open};
+use crate::context::{candidate, is_open, server};
 use crate::export::record::Ref;
 use crate::hooks::contain;
 use crate::hooks::tls::{address, function, hook, original, slots};
@@ -145,8 +145,11 @@ struct Function(*const c_void);
 // SAFETY: code.
 unsafe impl Sync for Function {}
 
+/// The frameworks whose routes can be read.
+const ROUTERS: [Instrumentation; 2] = [Instrumentation::Sinatra, Instrumentation::Rails];
+
 /// What the script can call.
-static FUNCTIONS: [(&CStr, Function, c_int); 9] = [
+static FUNCTIONS: [(&CStr, Function, c_int); 11] = [
     (c"adopt", Function(adopt as *const c_void), 1),
     (c"current", Function(current as *const c_void), 0),
     (c"enter", Function(enter as *const c_void), 1),
@@ -154,6 +157,8 @@ static FUNCTIONS: [(&CStr, Function, c_int); 9] = [
     (c"hand_over", Function(hand_over as *const c_void), 0),
     (c"inherit", Function(inherit as *const c_void), 1),
     (c"leave", Function(leave as *const c_void), 0),
+    (c"match", Function(matched as *const c_void), 2),
+    (c"reads", Function(reads as *const c_void), 1),
     (c"threads", Function(threads as *const c_void), 0),
     (c"unsure", Function(unsure as *const c_void), 0),
 ];
@@ -244,6 +249,28 @@ unsafe extern "C" fn hand_over(_: Value) -> Value {
         contain(|| NOBODY.begin_in_fiber());
     }
     fixnum(0)
+}
+
+/// The framework's router matched this template, of so many bytes, for the request that the thread works for.
+unsafe extern "C" fn matched(_: Value, mut template: Value, bytes: Value) -> Value {
+    contain(|| {
+        let (ruby, state) = (ruby()?, process::state()?);
+        // SAFETY: the script passes a string of Ruby's, which stays as it is while its lock is held, and its size.
+        let text = unsafe {
+            let start = (ruby.api.rb_string_value_ptr)(&raw mut template);
+            std::slice::from_raw_parts(start.cast(), bytes >> 1)
+        };
+        server::routed(state, candidate(state, Ref::default()), text);
+        Some(())
+    });
+    fixnum(0)
+}
+
+/// Whether the routes of a framework are wanted, by its place in [`ROUTERS`].
+unsafe extern "C" fn reads(_: Value, router: Value) -> Value {
+    let on = settings::get().config.instrumentations;
+    let is_on = ROUTERS.get(router >> 1).is_some_and(|r| on.is_enabled(*r));
+    fixnum(u64::from(is_on))
 }
 
 /// Threads are followed from here on.

@@ -60,7 +60,8 @@ pub(super) fn describe(
             text.clear();
             text.push_str(method.name);
             text.push(' ');
-            text.push_str(route);
+            // What Rails puts after most routes is not part of the name.
+            text.push_str(route.strip_suffix("(.:format)").unwrap_or(route));
             sink.name(text);
         }
         None => sink.name(method.name),

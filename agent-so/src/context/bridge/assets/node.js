@@ -1,4 +1,3 @@
-'use strict';
 // Runs before the program's own code in every thread of node's (context/bridge/node.rs). It must never throw, print, or keep
 // the process alive. A token (a bigint) stands for a server request. The store of `requests` is
 // - a token: this code runs for that request;
@@ -24,6 +23,19 @@ try {
     static set(object, token) {
       if (!(#token in object)) new tokens(object);
       object.#token = token;
+    }
+    /** What tells the route of a request that came in; none once it is told. */
+    #route;
+    static found(object, route) {
+      if (#token in object) object.#route = route;
+    }
+    static tell(response) {
+      const request = response.req;
+      if (!request || !(#token in request) || !request.#route) return;
+      const route = request.#route(request, response);
+      if (route === undefined) return;
+      native.route(request.#token, router_routes.text(route));
+      request.#route = undefined;
     }
   }
   /** The token of the request that was put into a socket last; null for nobody. */
@@ -59,6 +71,25 @@ try {
     Object.defineProperty(object, name, { ...own, value });
   };
 
+  const routers = native.routers.split(',');
+  const by_express = routers.includes('EXPRESS') ? router_routes.express : () => undefined;
+  const tell_route = (response) => {
+    try {
+      tokens.tell(response);
+    } catch {
+      // The span is named without it.
+    }
+  };
+  if (routers.includes('FASTIFY')) {
+    subscribe('fastify.initialization', (message) => {
+      try {
+        router_routes.follow_fastify(message, tokens.found);
+      } catch {
+        // As above.
+      }
+    });
+  }
+
   const watched = new WeakSet();
   /** The connect of a handle may come after a name was looked up, in an event. */
   const watch_connects = (handle) => {
@@ -90,6 +121,7 @@ try {
   const install = () => {
     const net = require('net');
     const { ClientRequest, IncomingMessage } = require('http');
+    if (routers.includes('KOA')) router_routes.follow_koa(tokens.found);
 
     replace(ClientRequest.prototype, 'onSocket', (original) => function (...args) {
       if (!tokens.has(this)) tokens.set(this, mine());
@@ -97,7 +129,10 @@ try {
     });
     replace(net.Socket.prototype, '_writeGeneric', (original) => function (...args) {
       const message = this._httpMessage;
-      if (message && !(message instanceof ClientRequest)) return Reflect.apply(original, this, args);
+      if (message && !(message instanceof ClientRequest)) {
+        tell_route(message);
+        return Reflect.apply(original, this, args);
+      }
       const token = message ? tokens.get(message) ?? null : heads.get(this);
       if (token === undefined) return write_raw(original, this, args);
       return token === null ? Reflect.apply(original, this, args) : on_behalf(token, original, this, args);
@@ -170,7 +205,10 @@ try {
         install();
       }
       const token = native.claim(socket._handle?.fd ?? -1, request.url);
-      if (marks_bodies && token !== undefined) tokens.set(request, token);
+      if (token !== undefined) {
+        tokens.set(request, token);
+        tokens.found(request, by_express);
+      }
       requests.enterWith(token);
     } catch {
       // The program goes on without parents.

@@ -1,5 +1,6 @@
 # Evaluated in a nameless module before the program's own code (context/bridge/ruby.rs). It must never print, and never raise in
-# the program's code. The module has native functions: adopt, current, enter, fibers, hand_over, inherit, leave, threads, unsure.
+# the program's code. The module has native functions: adopt, current, enter, fibers, hand_over, inherit, leave, match, reads,
+# threads, unsure.
 # What may run in a Ractor uses nothing but these, and constants that are modules.
 NATIVE = self
 
@@ -99,6 +100,50 @@ def self.carried(task)
   end
 end
 
+# What a framework's router has matched, told while the request is not answered yet.
+def self.matched(template)
+  match(template, template.bytesize) if ::String === template
+rescue ::StandardError
+  nil
+end
+
+module SinatraRoutes
+  def call!(env)
+    super
+  ensure
+    NATIVE.matched(env['sinatra.route']&.split(' ', 2)&.last)
+  end
+end
+
+# Rails says itself what it is since 7.1; before, the router's own list is noted, and what it made of the one it took.
+module RailsRoutes
+  private
+
+  def find_routes(*)
+    ::Thread.current[:otel_run_routes] = super
+  end
+end
+
+module RailsDispatch
+  def serve(request)
+    NATIVE.dispatched(request)
+    super
+  end
+end
+
+def self.dispatched(request)
+  return matched(request.route_uri_pattern) if request.respond_to?(:route_uri_pattern)
+
+  found = ::Thread.current[:otel_run_routes]
+  given = request.path_parameters
+  _, _, route = found&.select { |_, own, taken| taken.defaults.merge(own) <= given }&.max_by { |_, own, _| own.size }
+  matched(route.path.spec.to_s) if route
+rescue ::StandardError
+  nil
+ensure
+  ::Thread.current[:otel_run_routes] = nil
+end
+
 # What is done when a class is there, whose methods these are.
 @awaited = {
   'Puma::Server' => [:handle_request, ->(server) { server.prepend(PumaServer) }],
@@ -112,7 +157,12 @@ end
   'Async::Queue' => [:dequeue, ->(queue) { queue.prepend(Dequeues) }],
   'Concurrent::RubyExecutorService' => [:post, ->(service) { service.prepend(Posts) }],
   'Concurrent::Promises::FactoryMethods' => [:future_on, ->(methods) { methods.prepend(Futures) }],
-  'Concurrent::Future' => [:initialize, ->(future) { future.prepend(Future) }]
+  'Concurrent::Future' => [:initialize, ->(future) { future.prepend(Future) }],
+  'Sinatra::Base' => [:call!, ->(base) { base.prepend(SinatraRoutes) if NATIVE.reads(0) == 1 }],
+  'ActionDispatch::Journey::Router' => [:find_routes, ->(router) { router.prepend(RailsRoutes) if NATIVE.reads(1) == 1 }],
+  'ActionDispatch::Routing::RouteSet::Dispatcher' => [:serve, lambda do |dispatcher|
+    dispatcher.prepend(RailsDispatch) if NATIVE.reads(1) == 1
+  end]
 }
 SERVERS = %w[Puma::Server WEBrick::HTTPServer Unicorn::HttpServer Async::HTTP::Server].freeze
 

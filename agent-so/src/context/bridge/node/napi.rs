@@ -1,7 +1,8 @@
 //! The module that the script loads, by Node-API.
 
-use super::{OPTION, claimed, speaks, works_for};
-use crate::conn::claim::TARGET;
+use super::{TOLD, claimed, matched, speaks, works_for};
+use crate::conn::serving::TARGET;
+use crate::export::record::ROUTE;
 use crate::hooks::contain;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::sync::OnceLock;
@@ -67,6 +68,8 @@ api! {
     get_value_int32 = c"napi_get_value_int32": unsafe extern "C" fn(Env, Value, *mut i32) -> c_int;
     get_value_string_latin1 = c"napi_get_value_string_latin1":
         unsafe extern "C" fn(Env, Value, *mut c_char, usize, *mut usize) -> c_int;
+    get_value_string_utf8 = c"napi_get_value_string_utf8":
+        unsafe extern "C" fn(Env, Value, *mut c_char, usize, *mut usize) -> c_int;
     get_value_bigint_uint64 = c"napi_get_value_bigint_uint64":
         unsafe extern "C" fn(Env, Value, *mut u64, *mut bool) -> c_int;
     create_bigint_uint64 = c"napi_create_bigint_uint64":
@@ -95,8 +98,13 @@ pub(super) fn register(api: Api) {
 
 /// Fills the module's exports, once a thread that runs the script.
 unsafe extern "C" fn begin(env: Env, exports: Value) -> Value {
-    let functions: [(&CStr, Callback); 3] = [(c"claim", claim), (c"set", set), (c"start", start)];
-    if let (Some(api), Some(option)) = (API.get(), OPTION.get()) {
+    let functions: [(&CStr, Callback); 4] = [
+        (c"claim", claim),
+        (c"route", route),
+        (c"set", set),
+        (c"start", start),
+    ];
+    if let (Some(api), Some(told)) = (API.get(), TOLD.get()) {
         let mut value: Value = std::ptr::null_mut();
         for (name, function) in functions {
             // SAFETY: node's own functions with the handles that it gave us for this call.
@@ -115,12 +123,14 @@ unsafe extern "C" fn begin(env: Env, exports: Value) -> Value {
                 }
             }
         }
-        // SAFETY: as above.
-        unsafe {
-            if (api.create_string_utf8)(env, option.as_ptr(), option.count_bytes(), &raw mut value)
-                == 0
-            {
-                (api.set_named_property)(env, exports, c"option".as_ptr(), value);
+        for (name, text) in [(c"option", &told.option), (c"routers", &told.routers)] {
+            // SAFETY: as above.
+            unsafe {
+                if (api.create_string_utf8)(env, text.as_ptr(), text.count_bytes(), &raw mut value)
+                    == 0
+                {
+                    (api.set_named_property)(env, exports, name.as_ptr(), value);
+                }
             }
         }
     }
@@ -178,6 +188,30 @@ unsafe extern "C" fn set(env: Env, info: Info) -> Value {
             (api.get_value_bigint_uint64)(env, value, &raw mut token, &raw mut exact) == 0
         };
         contain(|| works_for((is_token && exact).then_some(token)));
+    }
+    std::ptr::null_mut()
+}
+
+unsafe extern "C" fn route(env: Env, info: Info) -> Value {
+    if let Some(api) = API.get() {
+        let (mut token, mut exact, mut len) = (0, false, 0);
+        // One byte more than is taken shows what is too long; one is for the NUL.
+        let mut template = [0u8; ROUTE + 2];
+        // SAFETY: node's own functions with the handles of this call; the room's size is told.
+        let is_token = unsafe {
+            let [value, text] = arguments(api, env, info);
+            (api.get_value_string_utf8)(
+                env,
+                text,
+                template.as_mut_ptr().cast(),
+                template.len(),
+                &raw mut len,
+            );
+            (api.get_value_bigint_uint64)(env, value, &raw mut token, &raw mut exact) == 0
+        };
+        if is_token && exact && len <= ROUTE {
+            contain(|| matched(token, &template[..len]));
+        }
     }
     std::ptr::null_mut()
 }

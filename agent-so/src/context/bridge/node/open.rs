@@ -21,11 +21,13 @@ struct Redirection {
 
 static REDIRECTION: OnceLock<Redirection> = OnceLock::new();
 
-/// From here on `path` opened by node is `content`. False where node has no import to divert. In the constructor.
-pub(super) fn redirect(path: CString, content: &'static [u8]) -> bool {
+/// From here on `path` opened by node is `content`, or it says why not. In the constructor.
+pub(super) fn redirect(path: CString, content: &'static [u8]) -> Result<(), &'static str> {
+    // Without a script nothing would take the option out of NODE_OPTIONS again, and children without the agent would fail.
+    close(memory_file(content).ok_or("no file in memory can be made")?);
     let real = real::look_up(c"open64");
     if real.is_null() {
-        return false;
+        return Err("libc has no open64");
     }
     // SAFETY: libc's open64, which takes its third argument, if any, where a third argument goes.
     let real = unsafe { std::mem::transmute::<*mut c_void, Open>(real) };
@@ -35,13 +37,16 @@ pub(super) fn redirect(path: CString, content: &'static [u8]) -> bool {
         real,
     };
     if REDIRECTION.set(made).is_err() {
-        return false;
+        return Err("there is a second one");
     }
     let diverted = AtomicUsize::new(0);
     let data = (&raw const diverted).cast_mut().cast();
     // SAFETY: the callback has the demanded type, and its data outlives the call.
     unsafe { libc::dl_iterate_phdr(Some(look), data) };
-    diverted.into_inner() > 0
+    if diverted.into_inner() == 0 {
+        return Err("node does not open files by libc");
+    }
+    Ok(())
 }
 
 /// What node calls instead of `open64`.
@@ -92,9 +97,14 @@ fn memory_file(content: &[u8]) -> Option<c_int> {
     if written && rewound.is_ok() {
         return Some(fd as c_int);
     }
-    // SAFETY: as above; nobody else knows it.
-    let _ = unsafe { raw::call(libc::SYS_close, [fd, 0, 0, 0, 0, 0]) };
+    close(fd as c_int);
     None
+}
+
+/// Closes a memory file.
+fn close(fd: c_int) {
+    // SAFETY: `memory_file` has just made the descriptor; nobody else knows it.
+    let _ = unsafe { raw::call(libc::SYS_close, [fd as usize, 0, 0, 0, 0, 0]) };
 }
 
 /// The libraries that a distribution's node consists of.

@@ -50,6 +50,7 @@ functions! {
     MODULE_NEW rb_module_new() -> Value;
     DEFINE_MODULE_FUNCTION rb_define_module_function(Value, *const c_char, *const c_void, c_int) -> ();
     MODULE_EVAL rb_mod_module_eval(c_int, *const Value, Value) -> Value;
+    STRING_PTR rb_string_value_ptr(*mut Value) -> *const c_char;
     STR_NEW rb_utf8_str_new_cstr(*const c_char) -> Value;
     INTERN rb_intern(*const c_char) -> Id;
     IVAR_SET rb_ivar_set(Value, Id, Value) -> Value;

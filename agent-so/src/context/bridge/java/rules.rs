@@ -1,0 +1,344 @@
+//! Which methods of which Java classes are changed.
+//!
+//! A rule that finds nothing to change is for another version of the class: then what it would have carried has no context.
+//! The exception are those whose absence would give a wrong one: a JDK that has their class but not their method gets no bridge.
+
+use agent_engine::classfile::{Argument, Call, Change, Rule};
+use agent_engine::config::instrumentation::Instrumentation;
+
+/// Internal names of the classes whose methods are called.
+pub(super) const TASKS: &str = "java/util/concurrent/OtelRun";
+const TLS: &str = "java/util/concurrent/OtelRunTls";
+
+/// The rules for a class.
+pub(super) struct Class {
+    pub(super) name: &'static str,
+    pub(super) rules: &'static [Rule],
+    /// Each rule must find its method.
+    pub(super) required: bool,
+    /// Whose methods are called.
+    pub(super) helper: &'static str,
+}
+
+impl Class {
+    /// What they are for.
+    pub(super) fn instrumentation(&self) -> Instrumentation {
+        match self.helper {
+            TLS => Instrumentation::Jsse,
+            _ => Instrumentation::Java,
+        }
+    }
+}
+
+const RUN: Call = Call {
+    class: "java/lang/Runnable",
+    name: "run",
+    descriptor: "()V",
+};
+
+const RUN_BY_US: Change = Change::Replace {
+    call: RUN,
+    name: "run",
+    descriptor: "(Ljava/lang/Runnable;)V",
+};
+
+const fn tell(parameter: &'static str) -> Change {
+    Change::Tell {
+        name: "submitted",
+        argument: Argument::Of(parameter),
+    }
+}
+
+const fn rule(method: &'static str, change: Change) -> Rule {
+    Rule {
+        method,
+        descriptor: "",
+        change,
+    }
+}
+
+const fn class(name: &'static str, rules: &'static [Rule]) -> Class {
+    Class {
+        name,
+        rules,
+        required: false,
+        helper: TASKS,
+    }
+}
+
+const fn of_tls(name: &'static str, rules: &'static [Rule]) -> Class {
+    Class {
+        helper: TLS,
+        ..class(name, rules)
+    }
+}
+
+/// The method stands in for itself: see `OtelRunTls`.
+const fn delegate(method: &'static str, descriptor: &'static str) -> Rule {
+    Rule {
+        method,
+        descriptor,
+        change: Change::Delegate {
+            guard: "outer",
+            name: method,
+        },
+    }
+}
+
+const fn tell_this(method: &'static str, name: &'static str) -> Rule {
+    rule(
+        method,
+        Change::Tell {
+            name,
+            argument: Argument::This,
+        },
+    )
+}
+
+const TASK: &str = "Ljava/util/concurrent/ForkJoinTask";
+
+const REQUEST: Rule = rule(
+    "<init>",
+    Change::Tell {
+        name: "request",
+        argument: Argument::Of("Ljdk/internal/net/http/HttpRequestImpl;"),
+    },
+);
+const SERVES: Change = Change::Notify { name: "serves" };
+const QUEUED: Change = Change::Tell {
+    name: "queued",
+    argument: Argument::Of("Lokhttp3/"),
+};
+const READ: Rule = delegate("read", "([BII)I");
+const WRITE: Rule = delegate("write", "([BII)V");
+
+pub(super) static CLASSES: [Class; 28] = [
+    class(
+        "java/util/concurrent/ThreadPoolExecutor",
+        &[
+            rule("execute", tell("Ljava/lang/Runnable;")),
+            rule("runWorker", RUN_BY_US),
+        ],
+    ),
+    class(
+        "java/util/concurrent/ScheduledThreadPoolExecutor",
+        &[rule(
+            "delayedExecute",
+            tell("Ljava/util/concurrent/RunnableScheduledFuture;"),
+        )],
+    ),
+    // Each version has some of these; a task may pass several.
+    class(
+        "java/util/concurrent/ForkJoinPool",
+        &[
+            rule("externalPush", tell(TASK)),
+            rule("externalSubmit", tell(TASK)),
+            rule("poolSubmit", tell(TASK)),
+            rule(
+                "scheduleDelayedTask",
+                tell("Ljava/util/concurrent/DelayScheduler$ScheduledForkJoinTask;"),
+            ),
+        ],
+    ),
+    class(
+        "java/util/concurrent/ForkJoinPool$WorkQueue",
+        &[rule("push", tell(TASK)), rule("lockedPush", tell(TASK))],
+    ),
+    class(
+        "java/util/concurrent/ForkJoinTask",
+        &[
+            rule(
+                "doExec",
+                Change::Replace {
+                    call: Call {
+                        class: "java/util/concurrent/ForkJoinTask",
+                        name: "exec",
+                        descriptor: "()Z",
+                    },
+                    name: "exec",
+                    descriptor: "(Ljava/util/concurrent/ForkJoinTask;)Z",
+                },
+            ),
+            // These may run a task at once.
+            tell_this("invoke", "submitted"),
+            tell_this("quietlyInvoke", "submitted"),
+            rule("invokeAll", tell(TASK)),
+            rule(
+                "invokeAll",
+                Change::Tell {
+                    name: "submittedAll",
+                    argument: Argument::Of("[Ljava/util/concurrent/ForkJoinTask;"),
+                },
+            ),
+        ],
+    ),
+    class(
+        "java/util/concurrent/CompletableFuture",
+        &[
+            rule(
+                "tryPushStack",
+                tell("Ljava/util/concurrent/CompletableFuture$Completion;"),
+            ),
+            rule(
+                "postComplete",
+                Change::Replace {
+                    call: Call {
+                        class: "java/util/concurrent/CompletableFuture$Completion",
+                        name: "tryFire",
+                        descriptor: "(I)Ljava/util/concurrent/CompletableFuture;",
+                    },
+                    name: "fire",
+                    descriptor: "(Ljava/util/concurrent/CompletableFuture$Completion;I)Ljava/util/concurrent/CompletableFuture;",
+                },
+            ),
+        ],
+    ),
+    class(
+        "java/util/Timer",
+        &[rule("sched", tell("Ljava/util/TimerTask;"))],
+    ),
+    class(
+        "java/util/TimerThread",
+        &[rule(
+            "mainLoop",
+            Change::Replace {
+                call: Call {
+                    class: "java/util/TimerTask",
+                    ..RUN
+                },
+                name: "run",
+                descriptor: "(Ljava/lang/Runnable;)V",
+            },
+        )],
+    ),
+    Class {
+        name: "java/lang/VirtualThread",
+        rules: &[
+            rule("<init>", tell("Ljava/lang/Runnable;")),
+            Rule {
+                method: "run",
+                descriptor: "(Ljava/lang/Runnable;)V",
+                change: Change::Tell {
+                    name: "began",
+                    argument: Argument::Of("Ljava/lang/Runnable;"),
+                },
+            },
+            rule("runContinuation", Change::Notify { name: "carrier" }),
+        ],
+        required: true,
+        helper: TASKS,
+    },
+    Class {
+        name: "sun/nio/ch/SelectionKeyImpl",
+        rules: &[rule("readyOps", Change::Notify { name: "turn" })],
+        required: true,
+        helper: TASKS,
+    },
+    // The program's call, and each exchange that it takes: a request that is redirected is another one.
+    class("jdk/internal/net/http/MultiExchange", &[REQUEST]),
+    class("jdk/internal/net/http/Exchange", &[REQUEST]),
+    of_tls(
+        "sun/security/ssl/SSLEngineImpl",
+        &[
+            delegate("wrap", "([Ljava/nio/ByteBuffer;IILjava/nio/ByteBuffer;)"),
+            delegate("unwrap", "(Ljava/nio/ByteBuffer;[Ljava/nio/ByteBuffer;II)"),
+            tell_this("closeOutbound", "closed"),
+        ],
+    ),
+    of_tls(
+        "sun/security/ssl/SSLSocketImpl",
+        &[tell_this("close", "closed")],
+    ),
+    of_tls("sun/security/ssl/SSLSocketImpl$AppInputStream", &[READ]),
+    of_tls("sun/security/ssl/SSLSocketImpl$AppOutputStream", &[WRITE]),
+    // Until Java 8u251.
+    of_tls("sun/security/ssl/AppInputStream", &[READ]),
+    of_tls("sun/security/ssl/AppOutputStream", &[WRITE]),
+    of_tls(
+        "sun/security/ssl/TransportContext",
+        &[tell_this("finishHandshake", "shaken")],
+    ),
+    // Executors of event loops: what they run is nobody's until it reads a request. (Who hands work in there says nothing: pools of
+    // connections hand the next request on from wherever one was finished.)
+    class(
+        "io/netty/util/concurrent/AbstractEventExecutor",
+        &[rule("safeExecute", RUN_BY_US), rule("runTask", RUN_BY_US)],
+    ),
+    class(
+        "org/eclipse/jetty/util/thread/QueuedThreadPool",
+        &[rule("runJob", RUN_BY_US)],
+    ),
+    // These threads serve what they have selected.
+    class(
+        "sun/net/httpserver/ServerImpl$Exchange",
+        &[rule("run", SERVES)],
+    ),
+    class(
+        "org/eclipse/jetty/util/thread/strategy/AdaptiveExecutionStrategy",
+        &[rule("runTask", SERVES)],
+    ),
+    class(
+        "org/eclipse/jetty/util/thread/strategy/EatWhatYouKill",
+        &[rule("runTask", SERVES)],
+    ),
+    // A request waits for a connection, which another one's thread may give it.
+    class(
+        "reactor/netty/resources/DefaultPooledConnectionProvider$DisposableAcquire",
+        &[tell_this("onSubscribe", "queued"), delegate("run", "()V")],
+    ),
+    // The native transport asks for each descriptor that is ready.
+    class(
+        "io/netty/channel/epoll/EpollEventArray",
+        &[rule("fd", Change::Notify { name: "turn" })],
+    ),
+    // Calls wait here until another one is through, whose thread hands them on.
+    class(
+        "okhttp3/Dispatcher",
+        &[rule("enqueue", QUEUED), rule("enqueue$okhttp", QUEUED)],
+    ),
+    // Tomcat has a thread pool of its own, a copy of the JDK's.
+    class(
+        "org/apache/tomcat/util/threads/ThreadPoolExecutor",
+        &[
+            Rule {
+                method: "execute",
+                descriptor: "(Ljava/lang/Runnable;)V",
+                change: tell("Ljava/lang/Runnable;"),
+            },
+            rule("runWorker", RUN_BY_US),
+        ],
+    ),
+];
+
+/// The rules for the class of this internal name.
+pub(super) fn of(name: &[u8]) -> Option<&'static Class> {
+    let known = |front: &&&[u8]| name.starts_with(front);
+    let fronts: [&[u8]; 11] = [
+        b"java/util/",
+        b"java/lang/V",
+        b"sun/nio/",
+        b"sun/net/httpserver/",
+        b"reactor/netty/",
+        b"sun/security/",
+        b"jdk/internal/net/",
+        b"io/netty/",
+        b"okhttp3/",
+        b"org/apache/tomcat/",
+        b"org/eclipse/jetty/util/",
+    ];
+    fronts.iter().find(known)?;
+    CLASSES.iter().find(|class| class.name.as_bytes() == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_class_is_found_by_its_name() {
+        for class in &CLASSES {
+            assert_eq!(of(class.name.as_bytes()).map(|c| c.name), Some(class.name));
+        }
+        assert!(of(b"java/lang/String").is_none());
+    }
+}
