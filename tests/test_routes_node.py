@@ -6,7 +6,6 @@ import random
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Callable
 
 import pytest
 
@@ -15,9 +14,10 @@ from harness.assertions import assert_exactly
 from harness.ports import free_port
 from harness.processes import CACHE, NONE, Launcher, Program
 from harness.receiver import Receiver
+from harness.scenarios import PROGRAMS
+from harness.scenarios.node import MODULES, VERSIONS
 from harness.spans import Span
 from harness.tls import certificates
-from test_parents_node import MODULES, PROGRAMS, VERSIONS
 
 NODE_PATH = f"{MODULES}:{CACHE / 'node/node_modules'}"
 # The heuristic would give other routes of its own.
