@@ -51,7 +51,7 @@ def test_every_parent_over_tls(launcher: Launcher, receiver: Receiver, tls_upstr
     assert counts == dict.fromkeys(counts, Counts(ALL, 0, 0))
 
 
-@pytest.mark.parametrize("name", ["uvicorn-asyncio", "uvicorn-uvloop", "hypercorn", "aiohttp", "streams", "trio"])
+@pytest.mark.parametrize("name", ["uvicorn-asyncio", "uvicorn-uvloop", "hypercorn", "aiohttp", "aiohttp-uvloop", "streams", "trio"])
 def test_what_outlives_its_request_has_no_parent(launcher: Launcher, receiver: Receiver, upstream: Upstream, name: str) -> None:
     """Not even when the next request of the same connection is being served meanwhile."""
     program = start(launcher, name, upstream.url)
@@ -85,7 +85,7 @@ def test_a_worker_with_a_queue_is_not_guessed(launcher: Launcher, receiver: Rece
     assert fire(receiver, program.port, "/def/handed_over", rounds=ROUNDS) == Counts(ALL, 0, 0)
 
 
-@pytest.mark.parametrize("name", ["gunicorn-gthread", "uvicorn-asyncio", "uvicorn-uvloop", "aiohttp", "streams"])
+@pytest.mark.parametrize("name", ["gunicorn-gthread", "uvicorn-asyncio", "uvicorn-uvloop", "aiohttp", "aiohttp-uvloop", "streams"])
 def test_pipelined_requests(launcher: Launcher, receiver: Receiver, upstream: Upstream, name: str) -> None:
     """Three heads in one read: the calls of the first one are right, those of the others are not guessed."""
     program = start(launcher, name, upstream.url)
@@ -104,8 +104,9 @@ def test_pipelined_requests(launcher: Launcher, receiver: Receiver, upstream: Up
 
 
 def test_aiohttp_on_uvloop_is_not_guessed(launcher: Launcher, receiver: Receiver, upstream: Upstream) -> None:
-    """uvloop's connections share one context, so that a connection's own task cannot be told."""
-    program = start(launcher, "aiohttp", upstream.url, env={"LOOP": "uvloop"})
+    """uvloop's connections share one context: only aiohttp's router tells which socket a task serves."""
+    env = {"OTEL_INSTRUMENTATION_AIOHTTP_SERVER_ENABLED": "false", "OTEL_INSTRUMENTATION_HTTP_SERVER_ENABLED": "true"}
+    program = start(launcher, "aiohttp-uvloop", upstream.url, env=env)
     assert fire(receiver, program.port, "/async/later", rounds=ROUNDS).wrong == 0
 
 

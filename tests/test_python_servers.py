@@ -34,9 +34,10 @@ def test_twenty_at_once(launcher: Launcher, receiver: Receiver, upstream: Upstre
 def test_attributes(launcher: Launcher, receiver: Receiver, upstream: Upstream, app: str) -> None:
     program = apps.start(launcher, app, upstream.url)
     client.get(program.port, "/fetch?id=7")
+    route = "fetch" if app == "django" else "/fetch"
     served, called = assert_spans(
         assert_exactly(receiver, 2, program.port),
-        server("/fetch", program.port, query="id=7"),
+        server("/fetch", program.port, query="id=7", http__route=route),
         call(f"{upstream.url}/echo?id=7"),
     )
     assert_child(called, served)

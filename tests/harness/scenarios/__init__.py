@@ -89,9 +89,9 @@ def stage(secure: bool) -> Iterator[Stage]:
 
 def everything() -> list[Scenario]:
     """All scenarios. A new runtime: a file here, and its line."""
-    from harness.scenarios import native, node, python, ruby
+    from harness.scenarios import java, native, node, python, ruby
 
-    return [scenario for runtime in (python, node, ruby, native) for scenario in runtime.scenarios()]
+    return [scenario for runtime in (python, node, java, ruby, native) for scenario in runtime.scenarios()]
 
 
 @functools.cache

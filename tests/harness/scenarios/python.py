@@ -24,6 +24,7 @@ SERVERS: dict[str, list[str | Path]] = {
     "hypercorn": [HYPERCORN, "parents_asgi:app", "-b", "127.0.0.1:{port}"],
     "hypercorn-trio": [HYPERCORN, "-k", "trio", "parents_asgi:app", "-b", "127.0.0.1:{port}"],
     "aiohttp": [PYTHON, PROGRAMS / "parents_aiohttp.py"],
+    "aiohttp-uvloop": [PYTHON, PROGRAMS / "parents_aiohttp.py"],
     "streams": [PYTHON, PROGRAMS / "parents_streams.py"],
     "trio": [PYTHON, PROGRAMS / "parents_trio.py"],
     "django": [PYTHON, PROGRAMS / "parents_django.py", "runserver", "127.0.0.1:{port}"],
@@ -35,7 +36,7 @@ SERVERS: dict[str, list[str | Path]] = {
     "gunicorn-gevent": [*WSGI, "-k", "gevent"],
     "eventlet": [PYTHON, PROGRAMS / "parents_wsgi.py"],
 }
-ENV = {"eventlet": {"EVENTLET": "1"}}
+ENV = {"eventlet": {"EVENTLET": "1"}, "aiohttp-uvloop": {"LOOP": "uvloop"}}
 CLOSING = ("flask", "django", "gunicorn-sync")  # a connection a request
 MANY = ("uvicorn-asyncio", "uvicorn-uvloop", "aiohttp", "streams", "flask", "gunicorn-gthread", "gunicorn-gevent")
 
@@ -55,6 +56,7 @@ WAYS = {
     "uvicorn-uvloop": [*(f"/async/{way}" for way in ON_LOOPS), "/def/later", "/def/submit"],
     "hypercorn": [*(f"/async/{way}" for way in ON_LOOPS), "/def/later", "/def/submit"],
     "aiohttp": [f"/async/{way}" for way in ON_LOOPS],
+    "aiohttp-uvloop": [f"/async/{way}" for way in ON_LOOPS],
     "streams": [f"/async/{way}" for way in ON_LOOPS if way != "to_thread"],
     "trio": ["/async/call", "/async/later", "/async/task"],
     "hypercorn-trio": ["/def/call", "/def/later"],

@@ -41,6 +41,14 @@ pub enum Instrumentation {
     Sinatra,
     /// Routes that Rails has matched.
     Rails,
+    /// Routes that Flask has matched.
+    Flask,
+    /// Routes that Django has matched.
+    Django,
+    /// Routes that Starlette and FastAPI have matched.
+    Starlette,
+    /// Routes that aiohttp has matched.
+    AiohttpServer,
 }
 
 /// A row per [`Instrumentation`], in their order: its own name and the aliases.
@@ -51,7 +59,7 @@ struct Row {
     aliases: &'static [&'static str],
 }
 
-const ROWS: [Row; 16] = [
+const ROWS: [Row; 20] = [
     Row {
         name: "HTTP_SERVER",
         carrier: false,
@@ -218,6 +226,26 @@ const ROWS: [Row; 16] = [
         name: "RAILS",
         carrier: true,
         aliases: &["ACTION_PACK"],
+    },
+    Row {
+        name: "FLASK",
+        carrier: true,
+        aliases: &[],
+    },
+    Row {
+        name: "DJANGO",
+        carrier: true,
+        aliases: &[],
+    },
+    Row {
+        name: "STARLETTE",
+        carrier: true,
+        aliases: &["FASTAPI"],
+    },
+    Row {
+        name: "AIOHTTP_SERVER",
+        carrier: true,
+        aliases: &[],
     },
 ];
 

@@ -33,7 +33,7 @@ pub(crate) struct Cell {
     pub(crate) request: Ref,
     /// It is the connection's first.
     pub(crate) first: bool,
-    /// Identity of the thread that read it.
+    /// Identity of the thread that read it; 0: only who names the socket may have it.
     pub(crate) reader: usize,
 }
 

@@ -9,18 +9,20 @@
 //!   on with afterwards is not taken for the next one's.
 //! * uvloop reads outside of any context and enters one to call the program (`redirect`).
 //! * Threads, thread pools and greenlets begin with an empty context: a few lines of Python carry the variable over
-//!   (`assets/threads.py`).
+//!   (`embedded`).
+//!
+//! Frameworks are asked for the route that they have matched, by a few lines too.
 //!
 //! The interpreter's lock is taken for this, in a hook: only where the program does not hold any lock of the agent's, only on
 //! threads that have run Python, at the head of a request, and never in a child in its parent's memory, in a signal handler, or
 //! beside sub-interpreters. In free-threaded builds and unknown versions the bridge stands down.
 
 mod api;
+mod embedded;
 mod redirect;
 
 use super::cells::Cell;
 use super::{Bridge, Read};
-use crate::context::is_open;
 use crate::export::{self, record::Ref};
 use crate::patch::{Family, Helper, Originals};
 use crate::settings;
@@ -306,8 +308,9 @@ fn begin(state: &'static State) -> Result<bool, &'static str> {
         VAR.store(var, Ordering::Release);
     }
     if is_on(Instrumentation::Threading) {
-        carry_into_threads();
+        embedded::carry_into_threads();
     }
+    embedded::read_routes();
     drop(held);
     redirect::start();
     Ok(true)
@@ -331,52 +334,6 @@ fn check_version(text: &[u8]) -> Result<(), &'static str> {
     } else {
         Err("this version is not known")
     }
-}
-
-/// Runs the lines of Python. The lock is held.
-fn carry_into_threads() {
-    const TEXT: &str = concat!(include_str!("assets/threads.py"), "\0");
-    const FILE: i32 = 257;
-    // SAFETY: the lock is held; strings are NUL-terminated; null is checked before use, new references are given up.
-    unsafe {
-        let globals = api::dict_new();
-        let code = api::compile(TEXT.as_ptr().cast(), c"<otel-run>".as_ptr(), FILE);
-        let none = std::ptr::null_mut();
-        let current = api::function_new(&raw const CURRENT, none, none);
-        if !globals.is_null() && !code.is_null() && !current.is_null() {
-            api::dict_set(globals, c"__builtins__".as_ptr(), api::builtins());
-            api::dict_set(globals, c"request".as_ptr(), VAR.load(Ordering::Relaxed));
-            api::dict_set(globals, c"current".as_ptr(), current);
-            let none = api::evaluate(code, globals, globals);
-            if !none.is_null() {
-                api::dec_ref(none);
-            }
-        }
-        for object in [globals, code, current] {
-            if !object.is_null() {
-                api::dec_ref(object);
-            }
-        }
-        api::error_clear();
-    }
-}
-
-/// What the lines of Python ask: the value of the variable for what is started now, or 0 where there is no request.
-static CURRENT: api::Method = api::Method {
-    name: c"current".as_ptr(),
-    function: current,
-    flags: api::NO_ARGUMENTS,
-    doc: std::ptr::null(),
-};
-
-unsafe extern "C" fn current(_: Object, _: Object) -> Object {
-    let value = crate::hooks::contain(|| {
-        let state = in_use()?;
-        let request = resolve(state, get(state));
-        is_open(state, request).then(|| Token::Request(request).encode() ^ state.ids.salt())
-    });
-    // SAFETY: Python calls this with its lock held; null says that it has raised an exception.
-    unsafe { api::long_from(value.flatten().unwrap_or_default()) }
 }
 
 fn ask() {
@@ -415,19 +372,19 @@ fn server_read(read: &Read) {
     } else {
         Token::Request(read.request)
     };
-    if read.plain && thread.has(READS_OUTSIDE) {
-        thread.pending.set(token.encode());
-        return;
-    }
+    let outside = read.plain && thread.has(READS_OUTSIDE);
     if read.request != Ref::default() && read.socket != 0 {
         state.cells.put(Cell {
             socket: read.socket,
             request: read.request,
             first: read.first,
-            reader: thread::identity(),
+            // Contexts do not tell sockets apart there.
+            reader: if outside { 0 } else { thread::identity() },
         });
     }
-    if thread.told.get() != token.encode() {
+    if outside {
+        thread.pending.set(token.encode());
+    } else if thread.told.get() != token.encode() {
         tell(state, thread, token);
     }
 }
@@ -469,6 +426,7 @@ fn tell(state: &'static State, thread: &Thread, token: Token) {
     if let Some(held) = Held::take(state) {
         held.set(token);
         thread.told.set(token.encode());
+        embedded::look(state);
     }
 }
 

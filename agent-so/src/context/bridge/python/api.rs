@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 /// A reference to any Python object.
 pub(super) type Object = *mut c_void;
 
-/// A function in C that Python calls without arguments (`PyMethodDef`).
+/// A function in C that Python calls without arguments or with one (`PyMethodDef`).
 #[repr(C)]
 pub(super) struct Method {
     pub(super) name: *const c_char,
@@ -25,6 +25,8 @@ unsafe impl Sync for Method {}
 
 /// `METH_NOARGS`.
 pub(super) const NO_ARGUMENTS: c_int = 4;
+/// `METH_O`.
+pub(super) const ONE_ARGUMENT: c_int = 8;
 
 macro_rules! functions {
     ($($name:ident = $symbol:literal $(or $other:literal)? ($($arg:ident: $ty:ty),*) $(-> $ret:ty)?;)*) => {
@@ -75,7 +77,9 @@ functions! {
     error_fetch = "PyErr_Fetch"(kind: *mut Object, value: *mut Object, trace: *mut Object);
     error_restore = "PyErr_Restore"(kind: Object, value: Object, trace: Object);
     error_clear = "PyErr_Clear"();
+    inc_ref = "Py_IncRef"(object: Object);
     dec_ref = "Py_DecRef"(object: Object);
+    text_of = "PyUnicode_AsUTF8AndSize"(object: Object, len: *mut isize) -> *const c_char;
     long_from = "PyLong_FromUnsignedLongLong"(value: c_ulonglong) -> Object;
     long_as = "PyLong_AsUnsignedLongLong"(object: Object) -> c_ulonglong;
     var_new = "PyContextVar_New"(name: *const c_char, default: Object) -> Object;
@@ -87,9 +91,13 @@ functions! {
     context_exit = "PyContext_Exit"(context: Object) -> c_int;
     context_copy = "PyContext_CopyCurrent"() -> Object;
     builtins = "PyEval_GetBuiltins"() -> Object;
+    modules = "PyImport_GetModuleDict"() -> Object;
     dict_new = "PyDict_New"() -> Object;
+    dict_size = "PyDict_Size"(dict: Object) -> isize;
+    dict_get = "PyDict_GetItemString"(dict: Object, key: *const c_char) -> Object;
     dict_set = "PyDict_SetItemString"(dict: Object, key: *const c_char, value: Object) -> c_int;
     compile = "Py_CompileString"(text: *const c_char, file: *const c_char, start: c_int) -> Object;
+    call = "PyObject_CallObject"(function: Object, arguments: Object) -> Object;
     evaluate = "PyEval_EvalCode"(code: Object, globals: Object, locals: Object) -> Object;
 }
 

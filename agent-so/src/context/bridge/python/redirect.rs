@@ -5,7 +5,7 @@
 //!   as the program's code runs in it: the context is the server's, shared by all its connections.
 //! * `_asyncio`: `PyContext_CopyCurrent`, when a task or a callback gets its context.
 
-use super::{READY, STAGE, Token, VAR, api, get, set};
+use super::{READY, STAGE, Token, VAR, api, embedded, get, set};
 use crate::hooks::contain;
 use crate::sys::memory::PAGE;
 use crate::sys::process::{self, State};
@@ -182,6 +182,7 @@ unsafe extern "C-unwind" fn enter(context: Object) -> c_int {
         if !undo.is_null() {
             thread.lent.set([context as usize, undo as usize]);
         }
+        embedded::look(state);
     }
     result
 }
@@ -240,8 +241,8 @@ fn bind(state: &State, token: Token) -> Token {
         return token;
     };
     match state.cells.find(cookie) {
-        Some(cell) => Token::Request(cell.request),
-        None => Token::Socket {
+        Some(cell) if cell.reader != 0 => Token::Request(cell.request),
+        _ => Token::Socket {
             cookie,
             watched: true,
         },
