@@ -19,7 +19,7 @@ from harness.ports import free_port
 from harness.processes import NONE, PYTHON, Finished, Launcher, Program
 from harness.receiver import Receiver
 from harness.rounds import rounds
-from harness.scenarios.java import IN_TLS, IN_VIRTUAL, JDKS, SERVERS, TASKS, THREAD, VIRTUAL, in_tls, java, make_stores, start_java
+from harness.scenarios.java import IN_TLS, IN_VIRTUAL, JDKS, OPTIONS, SERVERS, TASKS, THREAD, VIRTUAL, in_tls, java, make_stores, start_java
 from harness.tls import TlsUpstream
 from harness.upstream import Upstream
 

@@ -11,12 +11,12 @@ import pytest
 from harness import client, tls
 from harness.assertions import assert_exactly
 from harness.ports import free_port
-from harness.processes import NONE, ROOT, Launcher, Program
+from harness.processes import NONE, Launcher, Program
 from harness.receiver import Receiver
+from harness.scenarios import PROGRAMS
 from harness.spans import Span
 from harness.tls import certificates
 
-PROGRAMS = ROOT / "tests/programs"
 # The heuristic would give other routes of its own.
 ENV = {"OTEL_RUN_HTTP_ROUTE_HEURISTIC": "false", "RACK_ENV": "production", "RAILS_ENV": "production"}
 # Paths with a number for {}, the status, and the route.

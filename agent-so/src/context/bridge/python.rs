@@ -33,7 +33,7 @@ use agent_engine::config::LogLevel;
 use agent_engine::config::instrumentation::Instrumentation;
 use api::Object;
 use std::ffi::{CStr, c_void};
-use std::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
 
 static BRIDGE: Bridge = Bridge {
     server_read,
@@ -84,6 +84,9 @@ const BUSY: u8 = 1;
 const READY: u8 = 2;
 const AWAY: u8 = 3;
 static STAGE: AtomicU8 = AtomicU8::new(NEW);
+/// What is read outside of contexts reaches the program in the next one that is entered. Before 3.10 uvloop calls
+/// protocols without entering one by the C API: the next one is another's.
+static LENDS: AtomicBool = AtomicBool::new(false);
 /// The context variable.
 static VAR: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
 
@@ -291,7 +294,7 @@ fn begin(state: &'static State) -> Result<bool, &'static str> {
     api::resolve().map_err(|_| "a function of its C API is missing")?;
     // SAFETY: resolved; a string that lives as long as the interpreter.
     let version = unsafe { CStr::from_ptr(api::version()) }.to_bytes();
-    check_version(version)?;
+    LENDS.store(check_version(version)? >= 10, Ordering::Relaxed);
     let Some(held) = Held::take(state) else {
         return Ok(false);
     };
@@ -321,8 +324,8 @@ extern "C" fn ended() {
     STAGE.store(AWAY, Ordering::Release);
 }
 
-/// 3.8 to 3.14, with a lock to take.
-fn check_version(text: &[u8]) -> Result<(), &'static str> {
+/// 3.8 to 3.14 (gives the second number), with a lock to take.
+fn check_version(text: &[u8]) -> Result<u32, &'static str> {
     if memchr::memmem::find(text, b"free-threading").is_some() {
         return Err("it is a free-threaded build");
     }
@@ -330,7 +333,7 @@ fn check_version(text: &[u8]) -> Result<(), &'static str> {
     let digits = minor.iter().take_while(|c| c.is_ascii_digit());
     let minor = digits.fold(0u32, |n, c| (n * 10 + u32::from(c - b'0')).min(100));
     if (8..=14).contains(&minor) {
-        Ok(())
+        Ok(minor)
     } else {
         Err("this version is not known")
     }
@@ -383,7 +386,9 @@ fn server_read(read: &Read) {
         });
     }
     if outside {
-        thread.pending.set(token.encode());
+        if LENDS.load(Ordering::Relaxed) {
+            thread.pending.set(token.encode());
+        }
     } else if thread.told.get() != token.encode() {
         tell(state, thread, token);
     }
@@ -455,8 +460,12 @@ mod tests {
 
     #[test]
     fn versions() {
-        for known in ["3.8.18 (default, ..", "3.9.0", "3.14.0rc1 (main"] {
-            assert_eq!(check_version(known.as_bytes()), Ok(()), "{known}");
+        for (known, minor) in [
+            ("3.8.18 (default, ..", 8),
+            ("3.9.0", 9),
+            ("3.14.0rc1 (main", 14),
+        ] {
+            assert_eq!(check_version(known.as_bytes()), Ok(minor), "{known}");
         }
         for unknown in ["3.7.16", "2.7.18", "3.15.0a1", "4.0", "", "3.100"] {
             assert!(check_version(unknown.as_bytes()).is_err(), "{unknown}");

@@ -121,7 +121,11 @@ const router_routes = (() => {
   /** The same for each that Fastify handles. */
   const follow_fastify = ({ fastify }, f) => {
     const symbol = Object.getOwnPropertySymbols(fastify).find(({ description }) => description === 'fastify.Request');
+    let context;
     const matched = (request) => f(request.raw, () => {
+      // `routeOptions.url` is the same, made anew in microseconds.
+      context ??= Object.getOwnPropertySymbols(request).find(({ description }) => description === 'fastify.context');
+      if (context) return request[context].config?.url;
       const options = request.routeOptions;
       return options ? options.url : request.routerPath;
     });
