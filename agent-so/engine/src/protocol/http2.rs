@@ -240,7 +240,11 @@ impl Machine {
     /// Passes over `n` bytes that were not seen. Outside of DATA the thread is lost.
     pub(super) fn skip<H: Host>(&mut self, dir: Direction, n: u64, now: u64, host: &mut H) {
         match self.frames[dir as usize].skip(n) {
-            Some(content) => self.count(dir, content, host),
+            Some(content) => {
+                self.count(dir, content, host);
+                // The frame, and with it the stream, may have ended.
+                self.feed(dir, &[], now, host);
+            }
             None => self.conclude(Cause::Unobserved, now, host),
         }
     }

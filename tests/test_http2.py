@@ -1,0 +1,112 @@
+"""HTTP/2: every stream a span of its own, one trace across both ends, plain and inside TLS."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from harness import client, tls
+from harness.apps import Site
+from harness.assertions import assert_child, assert_exactly, assert_root, assert_spans, call, server, traceparent_of
+from harness.parents import id_of
+from harness.ports import free_port
+from harness.processes import NONE, PYTHON, Launcher, Program
+from harness.receiver import Receiver
+from harness.scenarios import PROGRAMS
+from harness.tls import certificates
+from harness.upstream import Upstream
+
+CURL = ["curl", "-sS", "--fail", "-A", client.USER_AGENT]
+STREAMS = 100
+
+
+def start_node(launcher: Launcher, secure: bool, **options) -> Program:
+    env = {"TLS_CERT": str(certificates().cert), "TLS_KEY": str(certificates().key)} if secure else {}
+    return launcher.start("node", PROGRAMS / "http2.js", port=free_port(), env=env, **options)
+
+
+def address(program: Program, secure: bool) -> str:
+    return f"{'https' if secure else 'http'}://localhost:{program.port}"
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+def test_a_hundred_streams_of_one_connection(launcher: Launcher, receiver: Receiver, secure: bool) -> None:
+    """All at once: as many spans as requests on both sides, none merged, none twice, each answer for its own call."""
+    program = start_node(launcher, secure, service="server")
+    url = address(program, secure)
+    env = {"NODE_EXTRA_CA_CERTS": str(certificates().ca)}
+    bare = launcher.run("node", PROGRAMS / "http2.js", url, "1", env=env, how=NONE)
+    assert bare.code == 0 and "traceparent" not in json.loads(bare.out)[0]["headers"]
+    (alone,) = receiver.wait_for(1)
+    assert_root(alone)
+    receiver.clear()
+
+    done = launcher.run("node", PROGRAMS / "http2.js", url, str(STREAMS), env=env, service="client")
+    assert done.code == 0, done.err
+    answers = json.loads(done.out)
+    spans = receiver.wait_for(2 * STREAMS)
+    assert len(spans) == 2 * STREAMS
+    calls = {id_of(span): span for span in spans if span.kind == "CLIENT"}
+    served = {id_of(span): span for span in spans if span.kind == "SERVER"}
+    assert calls.keys() == served.keys() == {str(n) for n in range(STREAMS)}
+    for n, answer in enumerate(answers):
+        body = 0 if n % 3 else n * 100 + 1
+        assert (answer["id"], answer["body"]) == (str(n), body)
+        mine, other = calls[str(n)], served[str(n)]
+        assert answer["headers"]["traceparent"] == traceparent_of(mine)
+        assert_root(mine)
+        assert_child(other, mine)
+        method = "GET" if n % 3 else "POST"
+        target = f"id={n}&delay={n * 7 % 30}"
+        assert_spans([mine, other],
+                     call(f"{url}/echo?{target}", method=method, version="2"),
+                     server("/echo", program.port, query=target, method=method, version="2", host="localhost",
+                            scheme="https" if secure else "http", user_agent=None))
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+def test_nginx_and_curl(launcher: Launcher, site: Site, receiver: Receiver, secure: bool) -> None:
+    site.add_file("page.html", b"p" * 100_000)
+    nginx = site.start_nginx(tls=secure, listen="http2", service="server")
+    page = f"{'https' if secure else 'http'}://127.0.0.1:{nginx.port}/static/page.html"
+    how = ["-k"] if secure else ["--http2-prior-knowledge"]
+    done = launcher.run(*CURL, *how, "-w", "%{http_version}", page, service="client")
+    assert done.code == 0 and done.out == b"p" * 100_000 + b"2"
+    called, served = assert_spans(
+        receiver.wait_for(2),
+        call(page, version="2"),
+        server("/static/page.html", nginx.port, version="2", scheme="https" if secure else "http"),
+    )
+    assert_child(served, called)
+
+
+def test_a_proxy_that_is_asked_in_http2(launcher: Launcher, site: Site, receiver: Receiver, upstream: Upstream) -> None:
+    """nginx speaks HTTP/1 upstream; the context that comes with a request is passed on under nginx's own spans."""
+    nginx = site.start_nginx(upstream.port, tls=True, listen="http2")
+    url = f"https://127.0.0.1:{nginx.port}/echo?id=7"
+    done = launcher.run(*CURL, "-k", "-w", "%{http_version}", url, service="client")
+    assert done.code == 0 and done.out.endswith(b"2")
+    called, served, passed = assert_spans(
+        receiver.wait_for(3),
+        call(url, version="2"),
+        server("/echo", nginx.port, query="id=7", version="2", scheme="https"),
+        call(f"{upstream.url}/echo?id=7", url__full=f"http://127.0.0.1:{nginx.port}/echo?id=7", server__port=nginx.port,
+             peer_port=upstream.port),
+    )
+    assert_child(served, called)
+    assert_child(passed, served)
+    assert upstream.wait_seen(1)[0].value("traceparent") == traceparent_of(passed)
+
+
+def test_an_upgrade_from_http1(launcher: Launcher, receiver: Receiver) -> None:
+    """hypercorn takes `Upgrade: h2c`: the request in HTTP/1 is answered on stream 1."""
+    port = free_port()
+    launcher.start(PYTHON, "-m", "hypercorn", "routes_asgi:app", "-b", f"127.0.0.1:{port}", port=port, cwd=PROGRAMS, service="server")
+    done = launcher.run(*CURL, "--http2", "-o", "/dev/null", "-w", "%{http_version} %{http_code}", f"http://127.0.0.1:{port}/nowhere",
+                        service="client")
+    assert done.out == b"" or done.code in (0, 22)
+    spans = receiver.wait_for(2)
+    assert sorted((span.kind, span.attributes["http.response.status_code"]) for span in spans) == [("CLIENT", 404), ("SERVER", 404)]
+    by_kind = {span.kind: span for span in spans}
+    assert_child(by_kind["SERVER"], by_kind["CLIENT"])
