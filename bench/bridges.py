@@ -31,11 +31,16 @@ class Bridge:
     command: list[str | Path]
     env: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    java: str = ""  # a program of tests/programs/java, which is compiled into the directory
 
 
 def uvicorn(loop: str, path: str) -> Bridge:
     words = [PYTHON, "-m", "uvicorn", "parents_asgi:app", "--host", "127.0.0.1", "--port", "{port}", "--log-level", "warning"]
     return Bridge("PYTHON", path, [*words, "--loop", loop], {"PYTHONPATH": str(PROGRAMS)})
+
+
+def java(path: str) -> Bridge:
+    return Bridge("JAVA", path, ["java", "-XX:+UseSerialGC", "-Xmx256m", "-cp", "{directory}", "Parents"], java="Parents")
 
 
 NGINX = """
@@ -83,6 +88,9 @@ BRIDGES: dict[str, Bridge] = {
         {"PYTHONPATH": str(PROGRAMS)}),
     "Node http": Bridge("NODE", "/fetch?with=pool", ["node", PROGRAMS / "parents.js"], {"NODE_PATH": str(NODE_PATH)}),
     "Node http, fetch": Bridge("NODE", "/fetch?with=fetch", ["node", PROGRAMS / "parents.js"], {"NODE_PATH": str(NODE_PATH)}),
+    "Java HttpServer": java("/direct"),
+    "Java HttpServer, a job for a pool": java("/pool"),
+    "Java HttpServer, java.net.http sendAsync": java("/client-async"),
     "Puma": Bridge("RUBY", "/direct", ["puma", "-C", PROGRAMS / "puma_parents.rb"]),
     "Puma, a thread a request": Bridge("RUBY", "/thread", ["puma", "-C", PROGRAMS / "puma_parents.rb"]),
     "nginx as a proxy": Bridge("PROXY", "/echo", ["nginx", "-p", "{directory}", "-c", "{directory}/nginx.conf", "-e", "stderr"],
@@ -92,7 +100,7 @@ BRIDGES: dict[str, Bridge] = {
 
 
 def missing(bridge: Bridge) -> str:
-    program = bridge.command[0]
+    program = "javac" if bridge.java else bridge.command[0]
     return "" if Path(program).exists() or find(str(program)) else Path(program).name
 
 
@@ -114,6 +122,9 @@ def start(bridge: Bridge, directory: Path, env: dict[str, str], core: int, upstr
     values = {"port": port, "directory": directory, "upstream": upstream, "user": "user root;" if os.geteuid() == 0 else ""}
     for name, text in bridge.files.items():
         (directory / name).write_text(text.format(**values))
+    if bridge.java:
+        source = PROGRAMS / "java" / f"{bridge.java}.java"
+        subprocess.run(["javac", "-nowarn", "-d", directory, source], env=ENV, check=True)
     words = [str(word).format(**values) for word in bridge.command]
     words[0] = find(words[0]) or words[0]
     env = env | bridge.env | {"PORT": str(port), "UPSTREAM": f"http://127.0.0.1:{upstream}"}

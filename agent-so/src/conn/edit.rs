@@ -3,13 +3,13 @@
 //! An [`Edit`] says: after `at` more bytes of the program's, leave out `skip` of them and put the bytes
 //! `from..to` of the record's header buffer in their place. `skip` is 0 for header lines that are inserted
 //! after the request line, equal to the inserted length where a `traceparent` that the program only passes on is
-//! replaced, and shorter where a frame of HTTP/2 is replaced by a longer one. What the real call reports in wire bytes is mapped back to the program's own bytes, so the program
-//! sees exactly the short writes and errors that it would have seen.
+//! replaced, and shorter where one that a bridge has put in makes way for ours with further lines behind it. What the
+//! real call reports in wire bytes is mapped back to the program's own bytes, so the program sees exactly the short writes and errors that it would have seen.
 
+use super::stretch::Stretch;
 use crate::export;
 use crate::export::record::Record;
 use crate::hooks::contain;
-use crate::sys::memory;
 use crate::sys::process::State;
 use libc::iovec;
 use std::ffi::c_void;
@@ -95,124 +95,6 @@ pub(crate) enum Form {
     Flat,
 }
 
-/// A stretch of what the program passed to one call.
-#[derive(Clone, Copy)]
-pub(crate) struct Stretch<'a> {
-    /// All that it passed.
-    pub(crate) pieces: &'a [iovec],
-    /// First byte of the stretch, counted over all pieces.
-    pub(crate) from: usize,
-    /// End of the stretch.
-    pub(crate) to: usize,
-}
-
-impl<'a> Stretch<'a> {
-    /// All of it. The lengths add up to no more than `isize::MAX`, or the kernel refuses the call.
-    pub(crate) fn whole(pieces: &'a [iovec]) -> Self {
-        let to = pieces
-            .iter()
-            .fold(0usize, |sum, piece| sum.saturating_add(piece.iov_len));
-        Self {
-            pieces,
-            from: 0,
-            to,
-        }
-    }
-
-    /// Length in bytes.
-    pub(crate) fn len(&self) -> usize {
-        self.to - self.from
-    }
-
-    /// Whether it is all that the program passed.
-    fn is_whole(&self) -> bool {
-        self.from == 0 && self.to == Self::whole(self.pieces).to
-    }
-
-    /// The part of it that stands in the first `most` pieces from where it begins.
-    fn first_pieces(self, most: usize) -> Self {
-        let (mut position, mut count) = (0usize, 0);
-        for piece in self.pieces {
-            position = position.saturating_add(piece.iov_len);
-            if position > self.from {
-                count += 1;
-            }
-            if count == most || position >= self.to {
-                break;
-            }
-        }
-        Self {
-            to: self.to.min(position),
-            ..self
-        }
-    }
-
-    /// The part of it that one buffer of `room` bytes takes with the edit done; where not even the insert fits any more, the
-    /// part before it. Without an edit in it the program's own buffer serves, and all of it goes.
-    fn first_buffer(self, edit: &Edit, insert: &[u8], room: usize) -> Self {
-        if insert.is_empty() || edit.at > self.len() {
-            return self;
-        }
-        let most = match room.checked_sub(edit.at + insert.len()) {
-            Some(left) => edit.at + edit.skip + left,
-            None => edit.at,
-        };
-        Self {
-            to: self.to.min(self.from + most),
-            ..self
-        }
-    }
-
-    /// Whether there is nothing in it.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Whether all of it can be read: asks the kernel once a page, so for short stretches only.
-    fn is_readable(&self) -> bool {
-        let mut readable = true;
-        let see = |bytes: &[u8]| {
-            let (first, last) = (
-                bytes.as_ptr() as usize,
-                bytes.as_ptr() as usize + bytes.len() - 1,
-            );
-            let mut page = first;
-            while readable && page <= last {
-                readable = memory::readable(page);
-                page = (page | (memory::PAGE - 1)) + 1;
-            }
-        };
-        // SAFETY: the slices are not looked into.
-        unsafe { self.each(see) };
-        readable
-    }
-
-    /// Calls `see` with each part that stands in one piece.
-    ///
-    /// # Safety
-    /// The memory is readable.
-    pub(crate) unsafe fn each(&self, mut see: impl FnMut(&'a [u8])) {
-        let mut position = 0usize;
-        for piece in self.pieces {
-            let end = position.saturating_add(piece.iov_len);
-            let (start, stop) = (self.from.clamp(position, end), self.to.clamp(position, end));
-            if start < stop {
-                // SAFETY: readable by the caller's promise; not null, because its length is not 0.
-                see(unsafe {
-                    std::slice::from_raw_parts(
-                        piece.iov_base.cast::<u8>().add(start - position),
-                        stop - start,
-                    )
-                });
-            }
-            position = end;
-            if position >= self.to {
-                break;
-            }
-        }
-    }
-}
-
 /// Writes `program` with `edit` applied by `send`, which makes the real call and returns its result in wire bytes.
 /// `noted` is called after each successful call with the edit as it then is and the range of the stretch's bytes that went
 /// out. Returns what the program is to see. The real call is repeated only while not one byte of the program's
@@ -280,6 +162,22 @@ pub(crate) fn fits(program: &[iovec], scratch: usize) -> bool {
 /// Pieces that an edit adds at most.
 const SPARE: usize = 3;
 
+/// The part of `program` that one buffer of `room` bytes takes with the edit done; where not even the insert fits any more, the
+/// part before it. Without an edit in it the program's own buffer serves, and all of it goes.
+fn first_buffer<'a>(program: Stretch<'a>, edit: &Edit, insert: &[u8], room: usize) -> Stretch<'a> {
+    if insert.is_empty() || edit.at > program.len() {
+        return program;
+    }
+    let most = match room.checked_sub(edit.at + insert.len()) {
+        Some(left) => edit.at + edit.skip + left,
+        None => edit.at,
+    };
+    Stretch {
+        to: program.to.min(program.from + most),
+        ..program
+    }
+}
+
 /// Lays out the bytes to write: one copy when it fits, so that the call stays the one the program made, else pieces.
 unsafe fn splice(
     program: Stretch<'_>,
@@ -290,7 +188,7 @@ unsafe fn splice(
 ) -> Spliced {
     let program = match form {
         Form::Any => program,
-        Form::Flat => program.first_buffer(edit, insert, scratch.len()),
+        Form::Flat => first_buffer(program, edit, insert, scratch.len()),
     };
     // An edit that begins beyond this write (a short first write) leaves it as it is.
     let beyond =
@@ -369,217 +267,4 @@ unsafe fn spliced(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::export::record::{HEADERS, SCRATCH};
-    use crate::sys::region;
-
-    fn record(headers: &[u8]) -> &'static Record {
-        let at = region::map(size_of::<Record>()).unwrap();
-        // SAFETY: a zeroed record is valid and this test owns it.
-        let record: &'static Record = unsafe { &*at.cast() };
-        // SAFETY: as above.
-        unsafe { record.headers()[..headers.len()].copy_from_slice(headers) };
-        record
-    }
-
-    fn iovecs(parts: &[&[u8]]) -> Vec<iovec> {
-        parts
-            .iter()
-            .map(|p| iovec {
-                iov_base: p.as_ptr().cast_mut().cast(),
-                iov_len: p.len(),
-            })
-            .collect()
-    }
-
-    fn wire_bytes(wire: &Wire<'_>) -> Vec<u8> {
-        match wire {
-            Wire::Flat(bytes) => bytes.to_vec(),
-            Wire::Pieces(pieces) => pieces
-                .iter()
-                .flat_map(|p| {
-                    // SAFETY: the pieces point into live buffers of the test.
-                    unsafe { std::slice::from_raw_parts(p.iov_base.cast::<u8>(), p.iov_len) }
-                })
-                .copied()
-                .collect(),
-        }
-    }
-
-    /// A program that writes `bytes` (cut into `cuts` pieces) until all are out, through a socket or (in one piece) a TLS
-    /// session that takes `room` bytes a call and refuses every second one.
-    fn run(bytes: &[u8], cuts: usize, room: usize, edit: Edit, insert: &[u8]) -> Vec<u8> {
-        let any = run_in(Form::Any, bytes, cuts, room, edit, insert);
-        if cuts == 1 {
-            assert_eq!(run_in(Form::Flat, bytes, cuts, room, edit, insert), any);
-        }
-        any
-    }
-
-    fn run_in(
-        form: Form,
-        bytes: &[u8],
-        cuts: usize,
-        room: usize,
-        edit: Edit,
-        insert: &[u8],
-    ) -> Vec<u8> {
-        let record = record(insert);
-        let (mut out, mut sent, mut edit, mut calls) = (Vec::new(), 0, edit, 0);
-        while sent < bytes.len() {
-            let rest = &bytes[sent..];
-            let piece = rest.len().div_ceil(cuts);
-            let parts: Vec<&[u8]> = rest.chunks(piece.max(1)).collect();
-            let program = iovecs(&parts);
-            if !edit.pending() {
-                let take = rest.len().min(room);
-                out.extend(&rest[..take]);
-                sent += take;
-                continue;
-            }
-            let mut next = edit;
-            // SAFETY: the buffers live; single-threaded.
-            let result = unsafe {
-                write(
-                    record,
-                    edit,
-                    Stretch::whole(&program),
-                    form,
-                    |wire| {
-                        if let (Form::Flat, Wire::Pieces(pieces)) = (form, &wire) {
-                            assert_eq!(pieces.len(), 1, "a TLS library takes one buffer");
-                        }
-                        calls += 1;
-                        if calls % 2 == 0 {
-                            return -1;
-                        }
-                        let bytes = wire_bytes(&wire);
-                        let take = bytes.len().min(room);
-                        out.extend(&bytes[..take]);
-                        take as isize
-                    },
-                    |now, _| next = now,
-                )
-            };
-            edit = next;
-            if result >= 0 {
-                assert!(result > 0);
-                sent += result as usize;
-            }
-        }
-        assert_eq!(
-            sent,
-            bytes.len(),
-            "the program never sees bytes that are not its own"
-        );
-        out
-    }
-
-    #[test]
-    fn every_short_write_delivers_the_program_s_bytes_and_the_insert() {
-        let program = b"GET / HTTP/1.1\r\nHost: h\r\n\r\nbody";
-        let insert = b"traceparent: x\r\n";
-        let edit = Edit {
-            record: 1,
-            at: 16,
-            skip: 0,
-            from: 0,
-            to: insert.len(),
-        };
-        let expected = b"GET / HTTP/1.1\r\ntraceparent: x\r\nHost: h\r\n\r\nbody";
-        for room in 1..60 {
-            for cuts in 1..6 {
-                assert_eq!(
-                    run(program, cuts, room, edit, insert),
-                    expected,
-                    "{room} {cuts}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn an_insert_may_come_before_all_of_the_program_s_bytes() {
-        let (program, insert) = (b"the end", b"before ");
-        let edit = Edit {
-            record: 1,
-            at: 0,
-            skip: 0,
-            from: 0,
-            to: insert.len(),
-        };
-        for room in 1..20 {
-            for cuts in 1..4 {
-                let out = run(program, cuts, room, edit, insert);
-                assert_eq!(out, b"before the end", "{room} {cuts}");
-            }
-        }
-    }
-
-    #[test]
-    fn every_short_write_delivers_a_replaced_value() {
-        let program = b"GET / HTTP/1.1\r\ntraceparent: 0123456789\r\n\r\n";
-        let insert = b"abcdefghij";
-        let edit = Edit {
-            record: 1,
-            at: 29,
-            skip: 10,
-            from: 0,
-            to: 10,
-        };
-        for room in 1..60 {
-            for cuts in 1..6 {
-                let out = run(program, cuts, room, edit, insert);
-                assert_eq!(out, b"GET / HTTP/1.1\r\ntraceparent: abcdefghij\r\n\r\n");
-            }
-        }
-    }
-
-    #[test]
-    fn a_longer_frame_at_the_very_end_goes_out_whole_before_the_program_has_written_all() {
-        let (program, insert) = (b"before.frame", b"LONGER FRAME, MUCH LONGER");
-        let edit = Edit {
-            record: 1,
-            at: 7,
-            skip: 5,
-            from: 0,
-            to: insert.len(),
-        };
-        for room in 1..60 {
-            for cuts in 1..6 {
-                let out = run(program, cuts, room, edit, insert);
-                assert_eq!(out, b"before.LONGER FRAME, MUCH LONGER", "{room} {cuts}");
-            }
-        }
-    }
-
-    #[test]
-    fn large_writes_go_out_in_pieces_without_a_copy() {
-        let mut program = b"POST / HTTP/1.1\r\n\r\n".to_vec();
-        program.extend(vec![b'x'; SCRATCH * 2]);
-        let insert = b"traceparent: x\r\n";
-        let edit = Edit {
-            record: 1,
-            at: 17,
-            skip: 0,
-            from: 0,
-            to: insert.len(),
-        };
-        let mut expected = program.clone();
-        expected.splice(17..17, insert.iter().copied());
-        for late in [17, SCRATCH - 10, SCRATCH, SCRATCH + 1] {
-            let edit = Edit { at: late, ..edit };
-            let mut expected = program.clone();
-            expected.splice(late..late, insert.iter().copied());
-            for room in [usize::MAX, 4000] {
-                assert_eq!(run(&program, 1, room, edit, insert), expected, "{late}");
-            }
-        }
-        for cuts in [1, 3, 500] {
-            assert_eq!(run(&program, cuts, usize::MAX, edit, insert), expected);
-            assert_eq!(run(&program, cuts, 4000, edit, insert), expected);
-        }
-        assert!(HEADERS > 9000 && !fits(&vec![iovecs(&[b"x"])[0]; 1024], SCRATCH));
-    }
-}
+mod tests;

@@ -3,9 +3,9 @@
 //! Each function takes the descriptor and its table word, does nothing for what is not followed, and keeps errno. None
 //! of them is called while another lock is held; none allocates or blocks.
 
-use super::edit::Stretch;
 use super::scribe::Scribe;
 use super::slot::{At, BODY, CONNECTING, EDITING, Fate, Inner, SERVER, STREAMS};
+use super::stretch::Stretch;
 use super::{connect, inward, of, session, table};
 use crate::context;
 use crate::context::bridge::Read;

@@ -4,11 +4,12 @@
 //! context decided, and an edit set up (`conn::edit`); the real call is then made with the edited bytes, and what it
 //! reports is mapped back to the program's own.
 
-use super::edit::{self, Edit, Form, Stretch, Wire};
+use super::edit::{self, Edit, Form, Wire};
 use super::observe::{feed_sent, find, sent};
 use super::scribe::Scribe;
 use super::session::{self, Call};
 use super::slot::{At, BODY, EDITING, Inner, Locked, SERVER, STREAMS};
+use super::stretch::Stretch;
 use crate::context;
 use crate::export;
 use crate::export::record::{Record, SCRATCH};

@@ -167,7 +167,7 @@ static inline struct end plain_end(int fd) { return (struct end){plain_in, plain
 
 /* The file `name` beside the program. */
 static inline const char *beside(const char *name) {
-    static char path[PATH_MAX + 256];
+    static __thread char path[PATH_MAX + 256];
     ssize_t n = SYS(readlink("/proc/self/exe", path, PATH_MAX));
     while (n > 0 && path[n - 1] != '/') n--;
     strcpy(path + n, name);

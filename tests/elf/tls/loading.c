@@ -65,11 +65,11 @@ static void *service_main(void *arg) {
     return NULL;
 }
 /* A request from one copy to another. `seen`: whether these are followed. */
-static pthread_mutex_t names = PTHREAD_MUTEX_INITIALIZER; /* `beside` has one buffer */
+static pthread_mutex_t turns = PTHREAD_MUTEX_INITIALIZER; /* one talk at a time */
 static void talk(const char *path, struct library *c, struct library *s, bool seen) {
     struct service service = {.l = s};
     int fd;
-    pthread_mutex_lock(&names);
+    pthread_mutex_lock(&turns);
     tcp_pair(&fd, &service.fd);
     CHECK0(pthread_create(&service.thread, NULL, service_main, &service));
     void *ctx = c->SSL_CTX_new(c->TLS_client_method());
@@ -84,7 +84,7 @@ static void talk(const char *path, struct library *c, struct library *s, bool se
     c->SSL_CTX_free(ctx);
     SYS(close(fd));
     CHECK0(pthread_join(service.thread, NULL));
-    pthread_mutex_unlock(&names);
+    pthread_mutex_unlock(&turns);
 }
 
 static const char *copy(int number) {

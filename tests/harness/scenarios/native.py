@@ -128,7 +128,7 @@ def _php() -> list[Scenario]:
 
 
 def _loops() -> list[Scenario]:
-    compiler = f"C, gcc {output('gcc', '-dumpfullversion')}"
+    compiler = f"gcc {output('gcc', '-dumpfullversion')}"
     libevent = re.sub(r"-.*", "", debian("libevent-dev"))
     built = lambda: _built()[1]
     crates = {name: version for name, version in re.findall(

@@ -344,7 +344,8 @@ mod tests {
     use super::*;
     use crate::config::warning::LogLevel;
 
-    fn read(text: &str) -> (bool, bool, Vec<LogLevel>) {
+    /// With these variables, written without what all have in common.
+    fn switched(text: &str) -> (Instrumentations, Vec<LogLevel>) {
         let vars: Vec<(String, &str)> = text
             .split_whitespace()
             .map(|pair| pair.split_once('=').unwrap())
@@ -352,7 +353,11 @@ mod tests {
             .collect();
         let env = Env::new(vars.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())));
         let on = from_env(&env);
-        let levels = env.into_warnings().iter().map(|w| w.level).collect();
+        (on, env.into_warnings().iter().map(|w| w.level).collect())
+    }
+
+    fn read(text: &str) -> (bool, bool, Vec<LogLevel>) {
+        let (on, levels) = switched(text);
         assert_eq!(
             on.none_enabled(),
             !on.is_enabled(Instrumentation::HttpServer)
@@ -406,14 +411,7 @@ mod tests {
             ("BORINGSSL=false", false, true),
         ];
         for (text, openssl, gnutls) in rows {
-            let vars: Vec<(String, &str)> = text
-                .split_whitespace()
-                .map(|pair| pair.split_once('=').unwrap())
-                .map(|(n, v)| (format!("OTEL_INSTRUMENTATION_{n}_ENABLED"), v))
-                .collect();
-            let on = from_env(&Env::new(
-                vars.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())),
-            ));
+            let (on, _) = switched(text);
             assert_eq!(on.is_enabled(Instrumentation::OpenSsl), openssl, "{text}");
             assert_eq!(on.is_enabled(Instrumentation::GnuTls), gnutls, "{text}");
         }
@@ -429,14 +427,7 @@ mod tests {
             ("COMMON_DEFAULT=false EXPRESS=true", true, true),
         ];
         for (text, server, express) in rows {
-            let vars: Vec<(String, &str)> = text
-                .split_whitespace()
-                .map(|pair| pair.split_once('=').unwrap())
-                .map(|(n, v)| (format!("OTEL_INSTRUMENTATION_{n}_ENABLED"), v))
-                .collect();
-            let on = from_env(&Env::new(
-                vars.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())),
-            ));
+            let (on, _) = switched(text);
             assert_eq!(on.is_enabled(Instrumentation::HttpServer), server, "{text}");
             assert_eq!(on.is_enabled(Instrumentation::Express), express, "{text}");
             assert!(on.is_enabled(Instrumentation::Koa), "{text}");
