@@ -350,6 +350,12 @@ impl Stream {
         self.open_exchanges(None).next()
     }
 
+    /// The unfinished exchange of one stream of an HTTP/2 connection, of which `wide` is the memory ([`Stream::wide`]).
+    pub fn exchange_on(&self, wide: &Wide, stream: u32) -> Option<ExchangeId> {
+        self.wide()?;
+        wide.exchange_on(stream)
+    }
+
     /// All unfinished exchanges, oldest first. Those of HTTP/2 are known to `wide`, the memory of [`Stream::wide`]; without it
     /// only the newest is told.
     pub fn open_exchanges<'a>(

@@ -10,6 +10,8 @@ use crate::export::record::{Record, Ref};
 use crate::sys::process::{self, State};
 use crate::sys::{errno, thread};
 use agent_engine::exchange::{Exchange, Field};
+use agent_engine::protocol::ExchangeId;
+use agent_engine::protocol::wide::Wide;
 
 /// Most bytes of a target that a runtime need give.
 pub(crate) const TARGET: usize = 512;
@@ -46,6 +48,15 @@ pub(crate) fn claim(fd: i32, target: &[u8]) -> Ref {
     })
 }
 
+/// The open request of this stream on the HTTP/2 connection of `fd`, or [`Ref::NOBODY`].
+pub(crate) fn on_stream(fd: i32, stream: u32) -> Ref {
+    on_connection(fd, |state, inner| {
+        let id = inner.stream.exchange_on(wide(state, inner)?, stream)?;
+        let (_, reference) = record(state, id)?;
+        context::is_open(state, reference).then_some(reference)
+    })
+}
+
 /// Calls `f` with the lock of the connection of a socket, or of the TLS session that the socket carries.
 fn on_connection(fd: i32, f: impl FnOnce(&'static State, &mut Inner) -> Option<Ref>) -> Ref {
     let errno = errno::get();
@@ -72,13 +83,26 @@ fn of_socket(state: &'static State, fd: i32) -> Option<At> {
 
 /// The requests of a connection that are not answered yet, the oldest first; of those of HTTP/2, which are answered in any order,
 /// the one that is alone.
-fn open(state: &'static State, inner: &Inner) -> impl Iterator<Item = (&'static Record, Ref)> {
+pub(crate) fn open<'a>(
+    state: &'static State,
+    inner: &'a Inner,
+) -> impl Iterator<Item = (&'static Record, Ref)> + 'a {
     let alone = inner.stream.streams_open() <= 1;
-    inner.stream.open_exchanges(None).filter_map(move |id| {
-        let index = id.0.checked_sub(1).filter(|_| alone)?;
-        let record = state.records.get(index)?;
-        Some((record, record.reference(index)))
-    })
+    let ids = inner.stream.open_exchanges(wide(state, inner));
+    ids.filter_map(move |id| record(state, id).filter(|_| alone))
+}
+
+/// What the connection keeps besides its slot.
+fn wide<'a>(state: &'static State, inner: &'a Inner) -> Option<&'a Wide> {
+    let index = inner.stream.wide()?.0.checked_sub(1)?;
+    // SAFETY: the block is that of the connection whose lock is held as long as `inner` is borrowed.
+    Some(unsafe { state.wides.get(index)?.wide() })
+}
+
+fn record(state: &'static State, id: ExchangeId) -> Option<(&'static Record, Ref)> {
+    let index = id.0.checked_sub(1)?;
+    let record = state.records.get(index)?;
+    Some((record, record.reference(index)))
 }
 
 /// Whether the request has this target, of which the front may be all that is known on either side.

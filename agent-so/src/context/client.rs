@@ -126,6 +126,20 @@ pub(crate) fn hand_out(reference: Ref) -> Option<[u8; context::TRACEPARENT_LEN]>
     Some(header)
 }
 
+/// The open server request that a request with this `traceparent` header is: that came with it, alone, or was given its own
+/// (`conn::inward`). For a bridge that sees headers, but not where they were read.
+pub(crate) fn carrier_of(traceparent: &[u8]) -> Ref {
+    let found = || {
+        let state = crate::sys::process::state()?;
+        let carried = context::parse_traceparent(traceparent)?;
+        match state.correlation.inbound.find(state, &carried) {
+            Found::One(reference) | Found::Own(reference) => Some(reference),
+            Found::None | Found::Several => None,
+        }
+    };
+    found().unwrap_or(Ref::NOBODY)
+}
+
 struct Parent<'a> {
     identity: Identity,
     tracestate: &'a [u8],

@@ -1,7 +1,7 @@
 //! Requests that came in: their context becomes the current one.
 
 use super::{Model, is_open};
-use crate::conn::{Inner, Meta};
+use crate::conn::{Inner, Meta, serving};
 use crate::export;
 use crate::export::record::{Carried, Identity, Record, Ref};
 use crate::settings;
@@ -122,10 +122,8 @@ fn same_connection(state: &State, one: Ref, other: Ref) -> bool {
 /// (or null). With several open streams it is [`Ref::NOBODY`].
 pub(crate) fn read(state: &'static State, inner: &mut Inner) -> Ref {
     let oldest = || {
-        let index = inner.stream.open_exchange()?.0.checked_sub(1)?;
-        let record = state.records.get(index)?;
-        let reference = record.reference(index);
-        record.is_open(reference).then_some(reference)
+        let (_, reference) = serving::open(state, inner).next()?;
+        is_open(state, reference).then_some(reference)
     };
     if inner.stream.streams_open() > 1 {
         // Nothing tells which of them the thread goes on with.

@@ -69,6 +69,10 @@ impl State {
         }
     }
 
+    pub(super) fn exchange_on(&self, stream: u32) -> Option<ExchangeId> {
+        self.streams.find(stream).map(|open| open.exchange)
+    }
+
     pub(super) fn open_exchanges(&self) -> impl Iterator<Item = ExchangeId> {
         self.streams.all().iter().map(|open| open.exchange)
     }

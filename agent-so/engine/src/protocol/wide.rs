@@ -20,6 +20,11 @@ impl Wide {
         self.http2.reset();
     }
 
+    /// The unfinished exchange of one stream.
+    pub(super) fn exchange_on(&self, stream: u32) -> Option<super::ExchangeId> {
+        self.http2.exchange_on(stream)
+    }
+
     /// The unfinished exchanges, oldest first.
     pub(super) fn open_exchanges(&self) -> impl Iterator<Item = super::ExchangeId> {
         self.http2.open_exchanges()

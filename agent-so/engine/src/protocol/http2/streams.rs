@@ -54,12 +54,16 @@ impl Streams {
     }
 
     pub(super) fn get(&mut self, stream: u32) -> Option<&mut Open> {
-        let at = self.find(stream)?;
+        let at = self.position(stream)?;
         self.open.get_mut(at)
     }
 
+    pub(super) fn find(&self, stream: u32) -> Option<&Open> {
+        self.open.get(self.position(stream)?)
+    }
+
     pub(super) fn remove(&mut self, stream: u32) -> Option<Open> {
-        let at = self.find(stream)?;
+        let at = self.position(stream)?;
         let open = self.open[at];
         self.open.copy_within(at + 1..usize::from(self.len), at);
         self.len -= 1;
@@ -78,7 +82,7 @@ impl Streams {
         self.remove(oldest)
     }
 
-    fn find(&self, stream: u32) -> Option<usize> {
+    fn position(&self, stream: u32) -> Option<usize> {
         self.all()
             .binary_search_by_key(&stream, |open| open.stream)
             .ok()

@@ -3,7 +3,7 @@
 use super::super::super::tests::{Recorder, Step, bytewise, whole};
 use super::*;
 use crate::exchange::Fault;
-use crate::protocol::{Direction, Ended, Verdict};
+use crate::protocol::{Direction, Ended, Stream, Verdict};
 
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -175,4 +175,19 @@ fn without_room_nothing_is_recorded_and_all_is_followed() {
         assert_eq!(host.events.len(), 0, "{name}");
         assert_eq!(host.verdict, Some(verdict), "{name}");
     }
+}
+
+#[test]
+fn an_open_request_is_found_by_its_stream() {
+    let mut host = Recorder::default();
+    let mut stream = Stream::default();
+    let opening = [PREFACE.to_vec(), settings()].concat();
+    let get = |n| frame(1, 5, n, &request("GET", "/a", &[]));
+    let reset = frame(3, 0, 3, &[0, 0, 0, 8]);
+    for bytes in [opening, get(1), get(3), get(7), reset] {
+        stream.feed(Direction::In, &bytes, 1, &mut host);
+    }
+    let wide = &*host.wides[0];
+    let found = [1, 2, 3, 5, 7, 9].map(|n| stream.exchange_on(wide, n).map(|id| id.0));
+    assert_eq!(found, [Some(1), None, None, None, Some(3), None]);
 }
