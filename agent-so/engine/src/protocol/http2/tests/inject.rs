@@ -120,10 +120,10 @@ fn frames(mut bytes: &[u8]) -> Vec<(u8, u8, u32, Vec<u8>)> {
 }
 
 /// Streams, and the fields of a block on each.
-type Blocks = Vec<(u32, Vec<(String, String)>)>;
+pub(super) type Blocks = Vec<(u32, Vec<(String, String)>)>;
 
 /// The fields of all blocks, by another implementation, and all other frames.
-fn understood(bytes: &[u8]) -> (Blocks, Vec<Vec<u8>>) {
+pub(super) fn understood(bytes: &[u8]) -> (Blocks, Vec<Vec<u8>>) {
     let mut decoder = fluke_hpack::Decoder::new();
     let (mut blocks, mut others, mut open) = (Blocks::new(), Vec::new(), Vec::new());
     for (kind, flags, stream, payload) in frames(bytes) {
