@@ -86,6 +86,11 @@ impl Frames {
         self.lead_len.into()
     }
 
+    /// Bytes of the payload up to the end of the content. Known when the lead is complete.
+    pub(super) fn content_end(&self) -> u32 {
+        self.length().saturating_sub(self.padding.into())
+    }
+
     /// Whether the next byte begins a frame, and no header block is under way.
     pub(super) fn is_between(&self) -> bool {
         self.have == 0 && self.continues == 0

@@ -227,6 +227,27 @@ fn every_request_of_a_write_gets_its_fields() {
     }
 }
 
+/// What stands behind the padding of the first frame is not in it.
+#[test]
+fn padding_in_front_of_the_rest_of_a_block() {
+    let block = request("GET", "/p", &[("x", "y")]);
+    let padded = |kept: usize| {
+        let payload = [&[9][..], &block[..kept], &[0; 9]].concat();
+        let first = frame(1, 9, 1, &payload);
+        let rest = frame(9, 4, 1, &block[kept..]);
+        [PREFACE.to_vec(), settings(), first, rest].concat()
+    };
+    let pseudo = request("GET", "/p", &[]).len();
+    for kept in 0..=block.len() {
+        let changed: &[u32] = if kept < pseudo { &[] } else { &[1] };
+        assert_eq!(
+            differences(&[vec![&padded(kept)]], PARENT_ONLY),
+            changed,
+            "{kept}"
+        );
+    }
+}
+
 #[test]
 fn a_block_that_is_not_whole_in_hand_is_left_alone() {
     let open = [PREFACE.to_vec(), settings()].concat();
