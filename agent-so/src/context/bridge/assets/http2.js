@@ -1,8 +1,9 @@
 
 // HTTP/2 by node's own module (context/bridge/node.rs). `follow_http2` is called by node.js, which comes next, when the program
-// has loaded that module. What a stream's request sends for others leaves in one write with what is sent for other streams, later:
-// so it carries the context of its request as a header, which the agent replaces by that of the CLIENT span.
-const follow_http2 = ({ native, tokens, requests, nobody, asking, replace, begin, tell_route }) => {
+// has loaded that module, perhaps with the `first` socket that was accepted since. What is sent for one request leaves later, in
+// one write with what is sent for others: so a request goes out with the context of the one that it is made for as a field,
+// which the agent replaces by that of the CLIENT span.
+const follow_http2 = (first, { native, tokens, requests, nobody, asking, replace, begin, tell_route }) => {
   const http2 = require('http2');
   const { AsyncResource } = require('async_hooks');
   const { Duplex } = require('stream');
@@ -115,10 +116,8 @@ const follow_http2 = ({ native, tokens, requests, nobody, asking, replace, begin
   } finally {
     for (const session of examples) session?.on('error', () => {}).destroy();
   }
-  /** Takes in the session of a socket that has one already. */
-  return (socket) => {
-    for (const name of Object.getOwnPropertySymbols(socket)) {
-      if (socket[name] && Object.getPrototypeOf(socket[name]) === server) return adopt(socket[name]);
-    }
-  };
+  // The session of the very first connection is there before.
+  for (const name of first ? Reflect.ownKeys(first) : []) {
+    if (first[name] && Object.getPrototypeOf(first[name]) === server) adopt(first[name]);
+  }
 };

@@ -132,17 +132,15 @@ try {
 
   const modules = process.moduleLoadList;
   let modules_seen = 0;
-  let adopt_session;
+  let follows_http2 = false;
   /** Follows HTTP/2 once the program has loaded it. */
-  const look_for_http2 = () => {
-    if (adopt_session || !modules || modules.length === modules_seen) return;
+  const look_for_http2 = (socket) => {
+    if (follows_http2 || !modules || modules.length === modules_seen) return;
     modules_seen = modules.length;
-    if (!modules.includes('NativeModule http2')) return;
-    adopt_session = () => {};
+    follows_http2 = modules.includes('NativeModule http2');
+    if (!follows_http2) return;
     const asking = () => (written === undefined ? mine() : written);
-    requests.run(EVENT, () => {
-      adopt_session = follow_http2({ native, tokens, requests, nobody: EVENT, asking, replace, begin, tell_route });
-    });
+    requests.run(EVENT, follow_http2, socket, { native, tokens, requests, nobody: EVENT, asking, replace, begin, tell_route });
   };
 
   let installed = false;
@@ -252,8 +250,7 @@ try {
   });
   subscribe('net.server.socket', ({ socket }) => {
     try {
-      look_for_http2();
-      adopt_session?.(socket);
+      look_for_http2(socket);
     } catch {
       // As above.
     }
