@@ -87,7 +87,7 @@ function serve() {
     under.on('data', (message) => { first ??= message; }).on('end', () => then(first));
   };
   const reply = (under, request) => answered(request, under).then((answer) => {
-    if (request.code) return under.destroy(failed(request.code));
+    if (request.code) return under.emit('error', failed(request.code));
     under.write(answer);
     under.write({ more: true });
     under.end();
