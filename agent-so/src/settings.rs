@@ -26,8 +26,7 @@ pub(crate) struct Settings {
     pub(crate) default_service_name: String,
     /// Lines about wrong values, ready to be printed once something is traced.
     warnings: String,
-    servers: bool,
-    clients: bool,
+    wanted: [bool; 4],
     model: Model,
     apache: bool,
     one_by_one: bool,
@@ -77,12 +76,13 @@ pub(crate) fn publish(config: Config, exe: &[u8], argv0: &[u8], name: String, wa
     };
     let settings = Settings {
         sampler: Sampler::from_config(config.sampler),
-        servers: config
-            .instrumentations
-            .is_enabled(Instrumentation::HttpServer),
-        clients: config
-            .instrumentations
-            .is_enabled(Instrumentation::HttpClient),
+        wanted: [
+            Instrumentation::HttpServer,
+            Instrumentation::HttpClient,
+            Instrumentation::GrpcServer,
+            Instrumentation::GrpcClient,
+        ]
+        .map(|which| config.instrumentations.is_enabled(which)),
         model,
         // Its built-in server waits for all its connections, and yet serves one request at a time.
         one_by_one: program.starts_with(b"php"),
@@ -117,11 +117,14 @@ pub(crate) fn get() -> &'static Settings {
     unsafe { &*at }
 }
 
-/// Whether spans of this kind are wanted.
-pub(crate) fn enabled(kind: Kind) -> bool {
-    match kind {
-        Kind::Server => get().servers,
-        Kind::Client => get().clients,
+/// Whether spans of this kind are wanted: of calls of gRPC, or (not `rpc`) of other requests.
+pub(crate) fn enabled(kind: Kind, rpc: bool) -> bool {
+    let [http_server, http_client, grpc_server, grpc_client] = get().wanted;
+    match (kind, rpc) {
+        (Kind::Server, false) => http_server,
+        (Kind::Client, false) => http_client,
+        (Kind::Server, true) => grpc_server,
+        (Kind::Client, true) => grpc_client,
     }
 }
 

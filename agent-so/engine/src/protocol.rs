@@ -50,6 +50,14 @@ pub trait Host {
     /// A request began: gives an empty exchange for it, or `None` when all room is taken (the exchange is then not
     /// recorded, but the stream is still followed). `start_ns` is stored by the machine.
     fn open(&mut self, kind: Kind) -> Option<ExchangeId>;
+    /// As [`Host::open`], for a request that may turn out to be a call of gRPC.
+    fn open_stream(&mut self, kind: Kind) -> Option<ExchangeId> {
+        self.open(kind)
+    }
+    /// Whether a span is wanted of this kind of request, now that it is known; if not, it is discarded instead of told.
+    fn wants(&mut self, _id: ExchangeId) -> bool {
+        true
+    }
     /// The record behind an id that [`Host::open`] gave and that was not closed or discarded.
     fn exchange(&mut self, id: ExchangeId) -> &mut Exchange;
     /// The request head is complete: parent, sampling and context are decided here.

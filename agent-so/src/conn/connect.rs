@@ -105,7 +105,7 @@ fn report(at: &At, fault: Fault) {
 /// Makes the span of a connect that failed, or of the TLS handshake after it.
 pub(crate) fn failed(state: &'static State, meta: &mut Meta, fault: Fault) {
     if !matches!(meta.peer, Endpoint::V4 { .. } | Endpoint::V6 { .. })
-        || !settings::enabled(Kind::Client)
+        || !settings::enabled(Kind::Client, false)
         || state.sdk_active.load(Ordering::Relaxed)
     {
         return;

@@ -46,15 +46,9 @@ impl<'a> Scribe<'a> {
         }
     }
 
-    fn record(&self, id: ExchangeId) -> Option<(u32, &'static Record)> {
-        let index = id.0.checked_sub(1)?;
-        Some((index, self.state.records.get(index)?))
-    }
-}
-
-impl Host for Scribe<'_> {
-    fn open(&mut self, kind: Kind) -> Option<ExchangeId> {
-        if !settings::enabled(kind) || self.state.sdk_active.load(Ordering::Relaxed) {
+    /// A record for a request of this connection.
+    fn take(&mut self, kind: Kind) -> Option<ExchangeId> {
+        if self.state.sdk_active.load(Ordering::Relaxed) {
             return None;
         }
         // A close that no hook saw (fclose) may have made the number a file's or another socket's.
@@ -78,6 +72,27 @@ impl Host for Scribe<'_> {
         exchange.peer = self.meta.peer;
         exchange.tls = self.meta.tls.is_some();
         Some(ExchangeId(index + 1))
+    }
+
+    fn record(&self, id: ExchangeId) -> Option<(u32, &'static Record)> {
+        let index = id.0.checked_sub(1)?;
+        Some((index, self.state.records.get(index)?))
+    }
+}
+
+impl Host for Scribe<'_> {
+    fn open(&mut self, kind: Kind) -> Option<ExchangeId> {
+        settings::enabled(kind, false).then(|| self.take(kind))?
+    }
+
+    fn open_stream(&mut self, kind: Kind) -> Option<ExchangeId> {
+        let any = settings::enabled(kind, false) || settings::enabled(kind, true);
+        any.then(|| self.take(kind))?
+    }
+
+    fn wants(&mut self, id: ExchangeId) -> bool {
+        let exchange = self.exchange(id);
+        settings::enabled(exchange.kind, exchange.rpc)
     }
 
     fn exchange(&mut self, id: ExchangeId) -> &mut Exchange {

@@ -20,6 +20,7 @@ pub(crate) mod ruby;
 
 use crate::export::record::Ref;
 use crate::sys::thread;
+use agent_engine::exchange::{Exchange, Field};
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 /// What the thread has just read as a server.
@@ -45,6 +46,8 @@ pub(crate) struct Bridge {
     pub(crate) handshake: fn(),
     /// The thread is about to send a request or to connect: says for whom by [`set`].
     pub(crate) ask: fn(),
+    /// The thread is about to load the object with this name (`dlopen`).
+    pub(crate) loading: fn(&[u8]),
 }
 
 /// The bridge of this process that can ask; null where there is none.
@@ -94,6 +97,31 @@ pub(crate) fn ask() {
     if let Some(bridge) = installed() {
         (bridge.ask)();
     }
+}
+
+/// Tells the runtime that the thread is about to load an object. No lock is held.
+pub(crate) fn loading(name: &[u8]) {
+    if let Some(bridge) = installed() {
+        (bridge.loading)(name);
+    }
+}
+
+/// The calls of gRPC's own core carry a context wherever they have one.
+static TOLD_BY_HEADERS: AtomicBool = AtomicBool::new(false);
+
+/// A bridge gives the calls of gRPC's own core their contexts as they are made: who writes them says nothing.
+pub(crate) fn tell_by_headers() {
+    TOLD_BY_HEADERS.store(true, Ordering::Relaxed);
+}
+
+/// Whether this outgoing request is known to belong to nobody if it carries no context.
+pub(crate) fn is_told_by_header(exchange: &Exchange) -> bool {
+    const CORE: &[u8] = b"grpc-c/";
+    TOLD_BY_HEADERS.load(Ordering::Relaxed)
+        && exchange.rpc
+        && exchange
+            .text(Field::UserAgent)
+            .is_some_and(|agent| memchr::memmem::find(agent, CORE).is_some())
 }
 
 /// What the bridge says of the calling thread: a request, [`Ref::NOBODY`], or `None` where no bridge speaks.

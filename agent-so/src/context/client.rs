@@ -32,7 +32,9 @@ pub(crate) fn begin(
         state.sdk_active.store(true, Ordering::Relaxed);
     }
     let candidate = |at_connect| {
-        if exchange.connect_failed && super::bridge::current().is_some() {
+        if super::bridge::is_told_by_header(exchange) {
+            Ref::default()
+        } else if exchange.connect_failed && super::bridge::current().is_some() {
             // The runtime is told of it in a turn that is nobody's.
             at_connect
         } else {

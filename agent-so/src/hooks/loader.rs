@@ -1,8 +1,10 @@
-//! dlopen: RTLD_DEEPBIND, which would bind a library past our hooks, is taken out where it is known to be harmless.
+//! dlopen: RTLD_DEEPBIND, which would bind a library past our hooks, is taken out where it is known to be harmless. Bridges are
+//! told what is going to be loaded.
 
 use super::real;
+use crate::context::bridge;
 use std::arch::naked_asm;
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Flags that pass. All, until told otherwise.
@@ -23,6 +25,13 @@ pub(crate) fn without_deepbind() {
 pub(crate) unsafe extern "C" fn dlopen(name: *const c_char, flags: c_int) -> *mut c_void {
     naked_asm!(
         "and esi, [rip + {mask}]",
+        "push rdi",
+        "push rsi",
+        "sub rsp, 8",
+        "call {loading}",
+        "add rsp, 8",
+        "pop rsi",
+        "pop rdi",
         "mov rax, [rip + {slot}]",
         "test rax, rax",
         "jz 2f",
@@ -37,9 +46,17 @@ pub(crate) unsafe extern "C" fn dlopen(name: *const c_char, flags: c_int) -> *mu
         "pop rdi",
         "jmp rax",
         mask = sym MASK,
+        loading = sym loading,
         slot = sym real::jumps::DLOPEN,
         find = sym find,
     )
+}
+
+extern "C-unwind" fn loading(name: *const c_char) {
+    if !name.is_null() {
+        // SAFETY: the program passes a string.
+        bridge::loading(unsafe { CStr::from_ptr(name) }.to_bytes());
+    }
 }
 
 extern "C" fn find() -> *mut c_void {

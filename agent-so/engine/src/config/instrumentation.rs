@@ -49,6 +49,10 @@ pub enum Instrumentation {
     Starlette,
     /// Routes that aiohttp has matched.
     AiohttpServer,
+    /// Calls of gRPC received.
+    GrpcServer,
+    /// Calls of gRPC made.
+    GrpcClient,
 }
 
 /// A row per [`Instrumentation`], in their order: its own name and the aliases.
@@ -59,7 +63,7 @@ struct Row {
     aliases: &'static [&'static str],
 }
 
-const ROWS: [Row; 20] = [
+const ROWS: [Row; 22] = [
     Row {
         name: "HTTP_SERVER",
         carrier: false,
@@ -247,6 +251,16 @@ const ROWS: [Row; 20] = [
         carrier: true,
         aliases: &[],
     },
+    Row {
+        name: "GRPC_SERVER",
+        carrier: false,
+        aliases: &["GRPC", "GRPC_AIO_SERVER"],
+    },
+    Row {
+        name: "GRPC_CLIENT",
+        carrier: false,
+        aliases: &["GRPC", "GRPC_AIO_CLIENT"],
+    },
 ];
 
 /// Which instrumentations are on.
@@ -362,6 +376,8 @@ mod tests {
             on.none_enabled(),
             !on.is_enabled(Instrumentation::HttpServer)
                 && !on.is_enabled(Instrumentation::HttpClient)
+                && !on.is_enabled(Instrumentation::GrpcServer)
+                && !on.is_enabled(Instrumentation::GrpcClient)
         );
         (
             on.is_enabled(Instrumentation::HttpServer),
@@ -431,6 +447,25 @@ mod tests {
             assert_eq!(on.is_enabled(Instrumentation::HttpServer), server, "{text}");
             assert_eq!(on.is_enabled(Instrumentation::Express), express, "{text}");
             assert!(on.is_enabled(Instrumentation::Koa), "{text}");
+        }
+    }
+
+    #[test]
+    fn grpc_is_neither_side_of_http() {
+        let rows = [
+            ("", true, true, true),
+            ("COMMON_DEFAULT=false", false, false, false),
+            ("GRPC=false", false, false, true),
+            ("GRPC_CLIENT=false", true, false, true),
+            ("GRPC_AIO_SERVER=false", false, true, true),
+            ("HTTP=false", true, true, false),
+        ];
+        for (text, server, client, http) in rows {
+            let (on, _) = switched(text);
+            assert_eq!(on.is_enabled(Instrumentation::GrpcServer), server, "{text}");
+            assert_eq!(on.is_enabled(Instrumentation::GrpcClient), client, "{text}");
+            assert_eq!(on.is_enabled(Instrumentation::HttpServer), http, "{text}");
+            assert_eq!(on.none_enabled(), !(server || client || http), "{text}");
         }
     }
 

@@ -100,6 +100,7 @@ static BRIDGE: Bridge = Bridge {
     accepted: |_| {},
     handshake: || {},
     ask,
+    loading: |_| {},
 };
 
 unsafe extern "C" fn create<const COPY: usize>(

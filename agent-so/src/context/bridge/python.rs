@@ -11,7 +11,7 @@
 //! * Threads, thread pools and greenlets begin with an empty context: a few lines of Python carry the variable over
 //!   (`embedded`).
 //!
-//! Frameworks are asked for the route that they have matched, by a few lines too.
+//! Frameworks are asked for the route that they have matched, by a few lines too. So is grpcio told whom its calls are for (`grpc`).
 //!
 //! The interpreter's lock is taken for this, in a hook: only where the program does not hold any lock of the agent's, only on
 //! threads that have run Python, at the head of a request, and never in a child in its parent's memory, in a signal handler, or
@@ -19,6 +19,7 @@
 
 mod api;
 mod embedded;
+mod grpc;
 mod redirect;
 
 use super::cells::Cell;
@@ -40,6 +41,7 @@ static BRIDGE: Bridge = Bridge {
     accepted,
     handshake,
     ask,
+    loading: grpc::loading,
 };
 
 /// An interpreter that is loaded after the program has started.

@@ -35,7 +35,7 @@ impl Machine {
             if host.wide_mut(self.wide).http2.streams.is_full() {
                 host.passed_over();
             } else {
-                block.exchange = host.open(self.role).unwrap_or_default();
+                block.exchange = host.open_stream(self.role).unwrap_or_default();
             }
             if block.exchange != ExchangeId(0) {
                 let ex = host.exchange(block.exchange);
@@ -106,6 +106,10 @@ impl Machine {
             // No request: an error of this stream alone (RFC 9113 section 8.1.1).
             return host.discard(id);
         };
+        if !host.wants(id) {
+            return host.discard(id);
+        }
+        let ex = host.exchange(id);
         let deadline_ns = match block.timeout_ns {
             0 => 0,
             timeout => ex.start_ns.saturating_add(timeout),

@@ -79,6 +79,7 @@ functions! {
     error_clear = "PyErr_Clear"();
     inc_ref = "Py_IncRef"(object: Object);
     dec_ref = "Py_DecRef"(object: Object);
+    text_from = "PyUnicode_FromStringAndSize"(text: *const c_char, len: isize) -> Object;
     text_of = "PyUnicode_AsUTF8AndSize"(object: Object, len: *mut isize) -> *const c_char;
     long_from = "PyLong_FromUnsignedLongLong"(value: c_ulonglong) -> Object;
     long_as = "PyLong_AsUnsignedLongLong"(object: Object) -> c_ulonglong;

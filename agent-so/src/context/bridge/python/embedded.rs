@@ -106,7 +106,7 @@ pub(super) fn look(state: &State) {
 ///
 /// # Safety
 /// The interpreter's lock is held, and what the names stand for are objects or null.
-unsafe fn run(text: &str, names: &[(&CStr, Object)], functions: &[&'static Method]) -> Object {
+pub(super) unsafe fn run(text: &str, names: &[(&CStr, Object)], functions: &[&'static Method]) -> Object {
     const FILE: i32 = 257;
     // SAFETY: by the caller's promise; strings are NUL-terminated; null is checked before use, new references are given up.
     unsafe {
@@ -140,7 +140,7 @@ unsafe fn run(text: &str, names: &[(&CStr, Object)], functions: &[&'static Metho
 
 /// # Safety
 /// The interpreter's lock is held, and this is a reference of the caller's or null.
-unsafe fn give_up(object: Object) {
+pub(super) unsafe fn give_up(object: Object) {
     if !object.is_null() {
         // SAFETY: by the caller's promise.
         unsafe { api::dec_ref(object) };
@@ -148,7 +148,7 @@ unsafe fn give_up(object: Object) {
 }
 
 /// What the lines ask: the value of the variable for what is started now, or 0 where there is no request.
-static CURRENT: Method = Method {
+pub(super) static CURRENT: Method = Method {
     name: c"current".as_ptr(),
     function: current,
     flags: api::NO_ARGUMENTS,
