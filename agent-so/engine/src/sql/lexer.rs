@@ -98,10 +98,15 @@ impl<'a> Lexer<'a> {
         if !self.rules.qualified_names {
             return false;
         }
-        let after = self.text.get(token.end) == Some(&b'.')
-            && self.text.get(token.end + 1).is_some_and(|b| {
-                b.is_ascii_alphabetic() || matches!(b, b'"' | b'`' | b'[' | b'_' | b'*')
-            });
+        let after = match self.text.get(token.end..).unwrap_or_default() {
+            // `N'...'` behind the dot is a string.
+            [b'.', _, b'\'', ..] => false,
+            [b'.', next, ..] => {
+                next.is_ascii_alphabetic() || matches!(next, b'"' | b'`' | b'[' | b'_' | b'*')
+            }
+            [b'.'] => true,
+            _ => false,
+        };
         self.behind_dot || after
     }
 
@@ -127,8 +132,8 @@ impl<'a> Lexer<'a> {
             b'0'..=b'9' => (Kind::Literal, self.number(at)),
             b'.' if next.is_ascii_digit() => (Kind::Literal, self.number(at)),
             b'-' if next == b'-' && self.dashes_begin_comment(at) => self.line_comment(at),
-            // What is a comment behind these would, once left out, make one of them.
-            b'-' if next == b'-' && matches!(self.peek(at + 2), b'-' | b'#' | b'/') => {
+            // A comment behind these, or the end of one, would make a comment of them once it is left out.
+            b'-' if next == b'-' && matches!(self.peek(at + 2), b'-' | b'#' | b'/' | b'*') => {
                 (Kind::Doubt, self.text.len())
             }
             b'+' | b'-' => self.sign(at, next),

@@ -263,7 +263,7 @@ impl<'a, 's> Statement<'a, 's> {
                 Key::Table | Key::Function if self.dialect == Dialect::ClickHouse => {
                     self.vague |= key == Key::Function;
                 }
-                _ if self.last == Key::Into || self.into_is_optional() => {
+                _ if self.last == Key::Into || self.needs_no_into() => {
                     self.table(token, State::Inserted);
                 }
                 _ => self.set(State::End),
@@ -328,7 +328,7 @@ impl<'a, 's> Statement<'a, 's> {
         self.last == Key::Distinct && matches!(self.before_last, Key::Is | Key::Not)
     }
 
-    fn into_is_optional(&self) -> bool {
+    fn needs_no_into(&self) -> bool {
         matches!(
             self.dialect,
             Dialect::MySql(_) | Dialect::SqlServer | Dialect::ClickHouse

