@@ -36,6 +36,7 @@ pub(super) struct Token {
 pub(super) struct Lexer<'a> {
     text: &'a [u8],
     rules: Rules,
+    cut: bool,
     at: usize,
     /// The text is UTF-8. In other charsets the second byte of a character can look like a mark.
     utf8: bool,
@@ -60,6 +61,7 @@ impl<'a> Lexer<'a> {
         Self {
             text: query.text,
             rules: Rules::of(query.dialect),
+            cut: query.cut,
             at: 0,
             utf8,
             operand: false,
@@ -104,7 +106,8 @@ impl<'a> Lexer<'a> {
             [b'.', next, ..] => {
                 next.is_ascii_alphabetic() || matches!(next, b'"' | b'`' | b'[' | b'_' | b'*')
             }
-            [b'.'] => true,
+            // At a cut end the dot is not shown, and the name would stand alone.
+            [b'.'] => !self.cut,
             _ => false,
         };
         self.behind_dot || after

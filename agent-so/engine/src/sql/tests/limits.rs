@@ -145,3 +145,12 @@ fn deep_parentheses_do_no_harm() {
         Some("SELECT b")
     );
 }
+
+#[test]
+fn the_machine_fits_a_frame_of_the_hook_path() {
+    let size = size_of::<super::super::lexer::Lexer<'_>>()
+        + size_of::<super::super::statement::Statement<'_, '_>>()
+        + size_of::<super::super::text::Text<'_, '_>>();
+    assert!(size < 768, "{size}");
+    assert!(size_of::<Summary>() < 272);
+}
