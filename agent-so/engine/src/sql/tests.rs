@@ -44,10 +44,6 @@ pub(super) fn run(
     let mut out = vec![0xaa; room];
     let mut summary = Summary::default();
     let analysis = analyze(&query, &mut out, &mut summary);
-    assert!(
-        out[analysis.len..].iter().all(|b| *b == 0xaa) || room > analysis.len,
-        "within the buffer"
-    );
     let shown = std::str::from_utf8(&out[..analysis.len])
         .unwrap()
         .to_owned();

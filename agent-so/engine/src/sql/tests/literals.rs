@@ -150,7 +150,6 @@ fn render(dialect: Dialect, parts: &[(Part, usize)]) -> String {
             Part::Number(number) => NUMBERS[*number].to_owned(),
             Part::Comment(inside) => comment(dialect, &join(inside)),
         };
-        // What MySQL takes for a comment needs a blank before it to be one behind a sign.
         text.push_str(&part);
         text.push_str(BETWEEN[*between]);
         text.push(' ');
