@@ -5,10 +5,12 @@
 pub mod classfile;
 pub mod config;
 pub mod context;
+pub mod db;
 pub mod exchange;
 pub mod protocol;
 pub mod resource;
 pub mod route;
 pub mod sampler;
 pub mod semconv;
+pub mod sql;
 pub mod url;
