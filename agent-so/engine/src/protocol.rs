@@ -8,11 +8,12 @@ mod detect;
 pub(crate) mod fastcgi;
 pub mod http1;
 pub mod outgoing;
+mod redis;
 #[cfg(test)]
 mod tests;
 mod tls;
 
-use crate::exchange::{Exchange, Fault, Kind};
+use crate::exchange::{Exchange, Fault, Kind, System};
 use detect::{Detector, Found};
 use outgoing::RequestScan;
 use tls::Hello;
@@ -43,8 +44,9 @@ pub struct ExchangeId(pub u32);
 /// over a `Vec`. Calls happen while the connection is locked: they must not block.
 pub trait Host {
     /// A request began: gives an empty exchange for it, or `None` when all room is taken (the exchange is then not
-    /// recorded, but the stream is still followed). `start_ns` is stored by the machine.
-    fn open(&mut self, kind: Kind) -> Option<ExchangeId>;
+    /// recorded, but the stream is still followed). `start_ns` is stored by the machine. `system`: the database that is
+    /// spoken to, or none.
+    fn open(&mut self, kind: Kind, system: System) -> Option<ExchangeId>;
     /// The record behind an id that [`Host::open`] gave and that was not closed or discarded.
     fn exchange(&mut self, id: ExchangeId) -> &mut Exchange;
     /// The request head is complete: parent, sampling and context are decided here.
@@ -58,6 +60,9 @@ pub trait Host {
     /// TLS begins on this stream, whose bytes say nothing from here on: `random` is the client's (RFC 8446 section
     /// 4.1.2), and this program is the client where it went [`Direction::Out`].
     fn tls_begins(&mut self, dir: Direction, random: &[u8; 32]);
+    /// When this program began to make the connection, and when it stood (monotonic nanoseconds); `None` where that was
+    /// not seen.
+    fn connected(&mut self) -> Option<(u64, u64)>;
 }
 
 /// A place in a request's head.
@@ -105,15 +110,12 @@ pub struct Stream {
 /// What is known, and the machine that reads on: the machines share their memory.
 #[derive(Clone, Debug, Default)]
 #[repr(u8)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a stream has room for the largest machine anyway, and no heap"
-)]
 enum Stage {
     #[default]
     Detecting = 0,
     Http1(http1::Machine),
     FastCgi(fastcgi::Machine),
+    Redis(redis::Machine),
     /// HTTP made way for something else (CONNECT, an upgrade), which is only of interest if it is TLS.
     Tunnel,
     Opaque,
@@ -124,6 +126,7 @@ impl Stage {
         match self {
             Stage::Http1(machine) => machine.feed(dir, bytes, now_ns, host),
             Stage::FastCgi(machine) => machine.feed(dir, bytes, now_ns, host),
+            Stage::Redis(machine) => machine.feed(dir, bytes, now_ns, host),
             Stage::Detecting | Stage::Tunnel | Stage::Opaque => {}
         }
     }
@@ -134,6 +137,7 @@ impl Stage {
 enum Protocol {
     Http1,
     FastCgi,
+    Redis,
 }
 
 impl Stream {
@@ -156,6 +160,7 @@ impl Stream {
                 }
             }
             Stage::FastCgi(machine) => machine.feed(dir, bytes, now_ns, host),
+            Stage::Redis(machine) => machine.feed(dir, bytes, now_ns, host),
             Stage::Tunnel => self.in_tunnel(dir, bytes, now_ns, host),
             Stage::Opaque => {}
         }
@@ -171,6 +176,7 @@ impl Stream {
             Stage::Detecting | Stage::Tunnel => self.stage = Stage::Opaque,
             Stage::Http1(machine) => machine.skip(dir, n, now_ns, host),
             Stage::FastCgi(machine) => machine.skip(dir, n, now_ns, host),
+            Stage::Redis(machine) => machine.skip(dir, n, now_ns, host),
             Stage::Opaque => {}
         }
         self.verdict()
@@ -187,6 +193,7 @@ impl Stream {
         match &mut self.stage {
             Stage::Http1(machine) => machine.ended(dir, how, now_ns, host),
             Stage::FastCgi(machine) => machine.ended(dir, how, now_ns, host),
+            Stage::Redis(machine) => machine.ended(dir, how, now_ns, host),
             Stage::Detecting | Stage::Tunnel | Stage::Opaque => {}
         }
         self.verdict()
@@ -197,6 +204,7 @@ impl Stream {
         match &mut self.stage {
             Stage::Http1(machine) => machine.close(now_ns, host),
             Stage::FastCgi(machine) => machine.close(now_ns, host),
+            Stage::Redis(machine) => machine.close(now_ns, host),
             Stage::Detecting | Stage::Tunnel | Stage::Opaque => {}
         }
         self.stage = Stage::Opaque;
@@ -207,6 +215,7 @@ impl Stream {
         match &self.stage {
             Stage::Http1(machine) => Some(machine.role()),
             Stage::FastCgi(machine) => Some(machine.role()),
+            Stage::Redis(machine) => Some(machine.role()),
             Stage::Detecting | Stage::Tunnel | Stage::Opaque => None,
         }
     }
@@ -220,7 +229,25 @@ impl Stream {
             Stage::Detecting => self.detector.is_fresh(),
             Stage::Http1(machine) => machine.can_start_request(dir),
             Stage::FastCgi(machine) => machine.can_start_request(dir),
-            Stage::Tunnel | Stage::Opaque => false,
+            // Nothing is ever put into what goes to a database.
+            Stage::Redis(_) | Stage::Tunnel | Stage::Opaque => false,
+        }
+    }
+
+    /// What is fed next passed in another call of the program's. Only what leaves or comes in one call can belong together.
+    pub fn call_begins(&mut self) {
+        if let Stage::Redis(machine) = &mut self.stage {
+            machine.call_begins();
+        }
+    }
+
+    /// Whether this program's bytes go to a database, or may do where `first` is the first one. They have to be fed before
+    /// they are sent: the reply may be read by another thread before the call has returned.
+    pub fn is_query(&self, first: u8) -> bool {
+        match &self.stage {
+            Stage::Detecting => self.detector.is_fresh() && first == b'*',
+            Stage::Redis(machine) => machine.role() == Kind::Client,
+            _ => false,
         }
     }
 
@@ -229,7 +256,7 @@ impl Stream {
         match &self.stage {
             Stage::Detecting => self.detector.is_fresh().then_some(HeadPart::Start),
             Stage::Http1(machine) => machine.request_head(),
-            Stage::FastCgi(_) | Stage::Tunnel | Stage::Opaque => None,
+            Stage::FastCgi(_) | Stage::Redis(_) | Stage::Tunnel | Stage::Opaque => None,
         }
     }
 
@@ -268,18 +295,21 @@ impl Stream {
 
     /// All unfinished exchanges, oldest first.
     pub fn open_exchanges(&self) -> impl Iterator<Item = ExchangeId> {
-        let (http1, fastcgi) = match &self.stage {
-            Stage::Http1(machine) => (Some(machine.open_exchanges()), None),
-            Stage::FastCgi(machine) => (None, machine.open_exchange()),
-            Stage::Detecting | Stage::Tunnel | Stage::Opaque => (None, None),
+        let (http1, fastcgi, redis) = match &self.stage {
+            Stage::Http1(machine) => (Some(machine.open_exchanges()), None, None),
+            Stage::FastCgi(machine) => (None, machine.open_exchange(), None),
+            Stage::Redis(machine) => (None, None, Some(machine.open_exchanges())),
+            Stage::Detecting | Stage::Tunnel | Stage::Opaque => (None, None, None),
         };
-        http1.into_iter().flatten().chain(fastcgi)
+        let redis = redis.into_iter().flatten();
+        http1.into_iter().flatten().chain(fastcgi).chain(redis)
     }
 
     fn verdict(&mut self) -> Verdict {
         let over = match &self.stage {
             Stage::Http1(machine) => machine.is_over(),
             Stage::FastCgi(machine) => machine.is_over(),
+            Stage::Redis(machine) => machine.is_over(),
             Stage::Detecting | Stage::Tunnel => return Verdict::Undecided,
             Stage::Opaque => true,
         };
@@ -302,6 +332,7 @@ impl Stream {
                 self.stage = match protocol {
                     Protocol::Http1 => Stage::Http1(http1::Machine::new(role)),
                     Protocol::FastCgi => Stage::FastCgi(fastcgi::Machine::new(role)),
+                    Protocol::Redis => Stage::Redis(redis::Machine::new(role)),
                 };
                 // Only the bytes of the request itself can have decided this. What the other direction has said
                 // before is no answer to it: it belongs to something that was not seen from its start, as on a

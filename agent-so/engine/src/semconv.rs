@@ -3,13 +3,14 @@
 //! All attribute names stand here and only here, so that following a newer release of the conventions is a
 //! change of one file plus [`SCHEMA_URL`]. What is said about a protocol is in its own submodule.
 
+pub mod db;
 pub mod http;
 mod text;
 
 /// Release of the conventions that spans and resource follow.
 pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
-/// Instrumentation scope of HTTP spans.
-pub const HTTP_SCOPE: &str = "otel-run.http";
+/// Instrumentation scope of all spans.
+pub const SCOPE: &str = "otel-run";
 /// Fallback value of `error.type` and `http.request.method`.
 pub const OTHER: &str = "_OTHER";
 /// Stands in place of a header value or credential that must not leave the process.
@@ -52,6 +53,18 @@ pub const HTTP_RESPONSE_BODY_SIZE: &str = "http.response.body.size";
 pub const HTTP_REQUEST_HEADER: &str = "http.request.header.";
 /// Prefix of captured response headers; the lower-case header name follows.
 pub const HTTP_RESPONSE_HEADER: &str = "http.response.header.";
+
+// Databases
+/// The product, as the client library knows it.
+pub const DB_SYSTEM_NAME: &str = "db.system.name";
+/// The database, most general part first, parts joined by `|`.
+pub const DB_NAMESPACE: &str = "db.namespace";
+/// The operation, where it is certain.
+pub const DB_OPERATION_NAME: &str = "db.operation.name";
+/// How many operations were sent as one; never 1.
+pub const DB_OPERATION_BATCH_SIZE: &str = "db.operation.batch.size";
+/// The database's own code of an error, a string.
+pub const DB_RESPONSE_STATUS_CODE: &str = "db.response.status_code";
 
 // URL
 /// The absolute URL of an outgoing request, redacted.

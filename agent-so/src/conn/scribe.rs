@@ -5,8 +5,9 @@ use super::{Meta, classify, session};
 use crate::context;
 use crate::export::{self, record::Record};
 use crate::settings;
+use crate::sys::clock;
 use crate::sys::process::State;
-use agent_engine::exchange::{Endpoint, Exchange, Field, Kind};
+use agent_engine::exchange::{Endpoint, Exchange, Field, Kind, System, VALUE_MAX};
 use agent_engine::protocol::{Direction, ExchangeId, Host};
 use std::sync::atomic::Ordering;
 
@@ -52,8 +53,14 @@ impl<'a> Scribe<'a> {
 }
 
 impl Host for Scribe<'_> {
-    fn open(&mut self, kind: Kind) -> Option<ExchangeId> {
-        if !settings::enabled(kind) || self.state.sdk_active.load(Ordering::Relaxed) {
+    fn open(&mut self, kind: Kind, system: System) -> Option<ExchangeId> {
+        let wanted = match (system, kind) {
+            (System::None, _) => settings::enabled(kind),
+            (_, Kind::Client) => settings::queries(system),
+            // The conventions know no spans of a database's own.
+            (_, Kind::Server) => false,
+        };
+        if !wanted || self.state.sdk_active.load(Ordering::Relaxed) {
             return None;
         }
         // A close that no hook saw (fclose) may have made the number a file's or another socket's.
@@ -76,6 +83,11 @@ impl Host for Scribe<'_> {
         exchange.kind = kind;
         exchange.peer = self.meta.peer;
         exchange.tls = self.meta.tls.is_some();
+        if system != System::None
+            && let Some(name) = self.state.names.find(&self.meta.peer)
+        {
+            exchange.set(Field::Host, name.text(), VALUE_MAX);
+        }
         Some(ExchangeId(index + 1))
     }
 
@@ -97,6 +109,7 @@ impl Host for Scribe<'_> {
         if let Some(id) = self.meta.tls
             && exchange.kind == Kind::Client
             && exchange.text(Field::Host).is_none()
+            && exchange.db.system == System::None
         {
             session::name_host(id, exchange);
         }
@@ -143,5 +156,11 @@ impl Host for Scribe<'_> {
         hello.connect_start_ns = self.meta.connect_start_ns;
         hello.cookie = self.meta.cookie;
         self.state.hellos.remember(hello);
+    }
+
+    fn connected(&mut self) -> Option<(u64, u64)> {
+        let (start, end) = (self.meta.connect_start_ns, self.meta.connected_ns);
+        let end = if end == 0 { clock::monotonic_ns() } else { end };
+        (start != 0).then_some((start, end))
     }
 }

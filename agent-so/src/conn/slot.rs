@@ -23,6 +23,8 @@ pub(crate) const CONNECTING: u32 = 4;
 pub(crate) const DEAD: u32 = 8;
 /// Hint: the body of a request is being sent: no request begins with what is written next.
 pub(crate) const BODY: u32 = 16;
+/// Hint: what is sent goes to a database.
+pub(crate) const QUERIES: u32 = 32;
 
 /// A connection slot. All-zero bytes are a fresh one.
 #[repr(C)]
@@ -80,6 +82,8 @@ pub(crate) struct Meta {
     pub(crate) works_for: Ref,
     /// When `connect` was called.
     pub(crate) connect_start_ns: u64,
+    /// When the connection stood, as far as a call told; else 0.
+    pub(crate) connected_ns: u64,
     /// Requests sent so far.
     pub(crate) requests_sent: u32,
     /// Bytes at the front of the program's next writes that the stream was fed before the call.

@@ -13,6 +13,8 @@ pub enum Instrumentation {
     HttpServer,
     /// HTTP requests sent.
     HttpClient,
+    /// Commands sent to Redis and what speaks like it.
+    Redis,
     /// What passes through OpenSSL, LibreSSL and BoringSSL.
     OpenSsl,
     /// What passes through GnuTLS.
@@ -37,7 +39,7 @@ struct Row {
     aliases: &'static [&'static str],
 }
 
-const ROWS: [Row; 9] = [
+const ROWS: [Row; 10] = [
     Row {
         name: "HTTP_SERVER",
         carrier: false,
@@ -133,6 +135,23 @@ const ROWS: [Row; 9] = [
             "URLLIB3",
             "VERTX_HTTP_CLIENT",
             "WGET",
+        ],
+    },
+    Row {
+        name: "REDIS",
+        carrier: false,
+        aliases: &[
+            "AIOREDIS",
+            "HIREDIS",
+            "IOREDIS",
+            "JEDIS",
+            "LETTUCE",
+            "PHPREDIS",
+            "PREDIS",
+            "REDISSON",
+            "REDISCALA",
+            "STACKEXCHANGEREDIS",
+            "VALKEY",
         ],
     },
     Row {
@@ -278,8 +297,13 @@ mod tests {
         let levels = env.into_warnings().iter().map(|w| w.level).collect();
         assert_eq!(
             on.none_enabled(),
-            !on.is_enabled(Instrumentation::HttpServer)
-                && !on.is_enabled(Instrumentation::HttpClient)
+            ![
+                Instrumentation::HttpServer,
+                Instrumentation::HttpClient,
+                Instrumentation::Redis
+            ]
+            .into_iter()
+            .any(|which| on.is_enabled(which))
         );
         (
             on.is_enabled(Instrumentation::HttpServer),

@@ -103,7 +103,7 @@ impl<'a> Method<'a> {
 }
 
 /// A string attribute, left out when it would be empty.
-fn put(sink: &mut impl SpanSink, key: &str, value: &str) {
+pub(super) fn put(sink: &mut impl SpanSink, key: &str, value: &str) {
     if !value.is_empty() {
         sink.string(key, value);
     }
@@ -115,7 +115,7 @@ fn header(ex: &Exchange, field: Field) -> Option<&str> {
 }
 
 /// The `Host` header. One that was cut would be another host's name: it does not count.
-fn host_header(ex: &Exchange) -> Option<&str> {
+pub(super) fn host_header(ex: &Exchange) -> Option<&str> {
     header(ex, Field::Host).filter(|_| !ex.is_cut(Field::Host))
 }
 
@@ -140,7 +140,7 @@ fn canonical_host<'a>(host: &'a str, buffer: &'a mut String) -> &'a str {
 }
 
 /// `network.peer.*`. Leaves the address in `buffer`, empty when unknown, and gives the port.
-fn peer(ex: &Exchange, buffer: &mut String, sink: &mut impl SpanSink) -> Option<u16> {
+pub(super) fn peer(ex: &Exchange, buffer: &mut String, sink: &mut impl SpanSink) -> Option<u16> {
     buffer.clear();
     let (ip, port) = socket_address(ex.peer)?;
     push_ip(ip, buffer);
