@@ -188,7 +188,7 @@ def test_resource(launcher: Launcher, receiver: Receiver) -> None:
     assert (resource["host.arch"], resource["os.type"], resource["telemetry.sdk.language"]) == ("amd64", "linux", "rust")
     assert resource["telemetry.distro.name"] and resource["telemetry.distro.version"] == resource["telemetry.sdk.version"]
     assert not {"process.command_args", "process.command_line", "process.executable.path"} & resource.keys()
-    assert span.scope == "otel-run.http" and span.schema_url.startswith("https://opentelemetry.io/schemas/1.")
+    assert span.scope == "otel-run" and span.schema_url.startswith("https://opentelemetry.io/schemas/1.")
     assert "" not in resource.values()
 
 

@@ -6,7 +6,7 @@ use agent_engine::config::exporter::Exporter;
 use agent_engine::config::{Coexist, Config, instrumentation::Instrumentation};
 use agent_engine::context::headers::{Outgoing, write_context_headers};
 use agent_engine::context::{SpanContext, TraceFlags, TraceId, parse_traceparent, tracestate};
-use agent_engine::exchange::{Exchange, Field, Kind};
+use agent_engine::exchange::{Exchange, Field, Kind, System};
 use agent_engine::protocol::outgoing::{Head, Syntax};
 use agent_engine::resource::program::base_name;
 use agent_engine::sampler::Sampler;
@@ -125,6 +125,15 @@ pub(crate) fn enabled(kind: Kind, rpc: bool) -> bool {
         (Kind::Client, false) => http_client,
         (Kind::Server, true) => grpc_server,
         (Kind::Client, true) => grpc_client,
+    }
+}
+
+/// Whether spans of what is sent to this database are wanted.
+pub(crate) fn queries(system: System) -> bool {
+    let on = get().config.instrumentations;
+    match system {
+        System::None => false,
+        System::Redis => on.is_enabled(Instrumentation::Redis),
     }
 }
 

@@ -45,9 +45,41 @@ pub enum Field {
     Traceparent,
     /// All `tracestate` lines joined by commas.
     Tracestate,
+    /// The database, schema or index that a query is about, as it is shown.
+    Namespace,
+    /// What was asked of a database, raw: it is made presentable when the span is described. For Redis the bytes on the
+    /// wire.
+    Query,
+    /// The database's own code of an error.
+    Code,
 }
 /// Number of [`Field`]s.
-pub const FIELDS: usize = 10;
+pub const FIELDS: usize = 13;
+
+/// The systems whose exchanges are queries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[repr(u8)]
+#[allow(missing_docs)]
+pub enum System {
+    /// No database.
+    #[default]
+    None = 0,
+    Redis,
+}
+
+/// What is said of an exchange with a database. All zero: it is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Db {
+    /// Which one.
+    pub system: System,
+    /// The exchange is the making of a connection: TCP, TLS, authentication.
+    pub is_connect: bool,
+    /// Operations that were sent together; 0 and 1 are no batch.
+    pub batch: u32,
+}
+
+/// Longest query kept, bytes.
+pub const QUERY_MAX: usize = 4096;
 
 /// Where a text stands in the arena; `present` tells an empty value from a missing one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -161,6 +193,8 @@ pub struct Exchange {
     pub peer: Endpoint,
     /// Our end of the socket.
     pub local: Endpoint,
+    /// What it is to a database.
+    pub db: Db,
     texts: [Text; FIELDS],
     captured: [Captured; CAPTURED_MAX],
     captured_len: u8,
@@ -190,6 +224,7 @@ impl Default for Exchange {
             response_body: 0,
             peer: Endpoint::Unknown,
             local: Endpoint::Unknown,
+            db: Db::default(),
             texts: [Text::default(); FIELDS],
             captured: [Captured::default(); CAPTURED_MAX],
             captured_len: 0,
@@ -248,6 +283,7 @@ impl Exchange {
         self.response_body = 0;
         self.peer = Endpoint::Unknown;
         self.local = Endpoint::Unknown;
+        self.db = Db::default();
         self.texts = [Text::default(); FIELDS];
         self.captured_len = 0;
         self.used = 0;

@@ -10,12 +10,13 @@ mod fields;
 pub mod http1;
 pub mod http2;
 pub mod outgoing;
+mod redis;
 #[cfg(test)]
 mod tests;
 mod tls;
 pub mod wide;
 
-use crate::exchange::{Exchange, Fault, Field, Kind};
+use crate::exchange::{Exchange, Fault, Field, Kind, System};
 use detect::{Detector, Found};
 use http2::arrivals::Arrivals;
 use outgoing::{BlockEdit, Head, RequestScan, Syntax};
@@ -48,11 +49,12 @@ pub struct ExchangeId(pub u32);
 /// over a `Vec`. Calls happen while the connection is locked: they must not block.
 pub trait Host {
     /// A request began: gives an empty exchange for it, or `None` when all room is taken (the exchange is then not
-    /// recorded, but the stream is still followed). `start_ns` is stored by the machine.
-    fn open(&mut self, kind: Kind) -> Option<ExchangeId>;
+    /// recorded, but the stream is still followed). `start_ns` is stored by the machine. `system`: the database that is
+    /// spoken to, or none.
+    fn open(&mut self, kind: Kind, system: System) -> Option<ExchangeId>;
     /// As [`Host::open`], for a request that may turn out to be a call of gRPC.
     fn open_stream(&mut self, kind: Kind) -> Option<ExchangeId> {
-        self.open(kind)
+        self.open(kind, System::None)
     }
     /// Whether a span is wanted of this kind of request, now that it is known; if not, it is discarded instead of told.
     fn wants(&mut self, _id: ExchangeId) -> bool {
@@ -79,6 +81,9 @@ pub trait Host {
     /// TLS begins on this stream, whose bytes say nothing from here on: `random` is the client's (RFC 8446 section
     /// 4.1.2), and this program is the client where it went [`Direction::Out`].
     fn tls_begins(&mut self, dir: Direction, random: &[u8; 32]);
+    /// When this program began to make the connection, and when it stood (monotonic nanoseconds); `None` where that was
+    /// not seen.
+    fn connected(&mut self) -> Option<(u64, u64)>;
 }
 
 /// A place in a request's head.
@@ -126,16 +131,13 @@ pub struct Stream {
 /// What is known, and the machine that reads on: the machines share their memory.
 #[derive(Clone, Debug, Default)]
 #[repr(u8)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a stream has room for the largest machine anyway, and no heap"
-)]
 enum Stage {
     #[default]
     Detecting = 0,
     Http1(http1::Machine),
     Http2(http2::Machine),
     FastCgi(fastcgi::Machine),
+    Redis(redis::Machine),
     /// HTTP made way for something else (CONNECT, an upgrade), which is only of interest if it is TLS.
     Tunnel,
     Opaque,
@@ -147,6 +149,7 @@ impl Stage {
             Stage::Http1(machine) => machine.feed(dir, bytes, now_ns, host),
             Stage::Http2(machine) => machine.feed(dir, bytes, now_ns, host),
             Stage::FastCgi(machine) => machine.feed(dir, bytes, now_ns, host),
+            Stage::Redis(machine) => machine.feed(dir, bytes, now_ns, host),
             Stage::Detecting | Stage::Tunnel | Stage::Opaque => {}
         }
     }
@@ -158,6 +161,7 @@ enum Protocol {
     Http1,
     Http2,
     FastCgi,
+    Redis,
 }
 
 impl Stream {
@@ -189,6 +193,7 @@ impl Stream {
             }
             Stage::Http2(machine) => machine.feed(dir, bytes, now_ns, host),
             Stage::FastCgi(machine) => machine.feed(dir, bytes, now_ns, host),
+            Stage::Redis(machine) => machine.feed(dir, bytes, now_ns, host),
             Stage::Tunnel => self.in_tunnel(dir, bytes, now_ns, host),
             Stage::Opaque => {}
         }
@@ -205,6 +210,7 @@ impl Stream {
             Stage::Http1(machine) => machine.skip(dir, n, now_ns, host),
             Stage::Http2(machine) => machine.skip(dir, n, now_ns, host),
             Stage::FastCgi(machine) => machine.skip(dir, n, now_ns, host),
+            Stage::Redis(machine) => machine.skip(dir, n, now_ns, host),
             Stage::Opaque => {}
         }
         self.verdict()
@@ -222,6 +228,7 @@ impl Stream {
             Stage::Http1(machine) => machine.ended(dir, how, now_ns, host),
             Stage::Http2(machine) => machine.ended(dir, how, now_ns, host),
             Stage::FastCgi(machine) => machine.ended(dir, how, now_ns, host),
+            Stage::Redis(machine) => machine.ended(dir, how, now_ns, host),
             Stage::Detecting | Stage::Tunnel | Stage::Opaque => {}
         }
         self.verdict()
@@ -233,6 +240,7 @@ impl Stream {
             Stage::Http1(machine) => machine.close(now_ns, host),
             Stage::Http2(machine) => machine.close(now_ns, host),
             Stage::FastCgi(machine) => machine.close(now_ns, host),
+            Stage::Redis(machine) => machine.close(now_ns, host),
             Stage::Detecting | Stage::Tunnel | Stage::Opaque => {}
         }
         self.stage = Stage::Opaque;
@@ -244,6 +252,7 @@ impl Stream {
             Stage::Http1(machine) => Some(machine.role()),
             Stage::Http2(machine) => machine.role(),
             Stage::FastCgi(machine) => Some(machine.role()),
+            Stage::Redis(machine) => Some(machine.role()),
             Stage::Detecting | Stage::Tunnel | Stage::Opaque => None,
         }
     }
@@ -258,7 +267,25 @@ impl Stream {
             Stage::Http1(machine) => machine.can_start_request(dir),
             Stage::Http2(machine) => machine.can_start_request(dir),
             Stage::FastCgi(machine) => machine.can_start_request(dir),
-            Stage::Tunnel | Stage::Opaque => false,
+            // Nothing is ever put into what goes to a database.
+            Stage::Redis(_) | Stage::Tunnel | Stage::Opaque => false,
+        }
+    }
+
+    /// What is fed next passed in another call of the program's. Only what leaves or comes in one call can belong together.
+    pub fn call_begins(&mut self) {
+        if let Stage::Redis(machine) = &mut self.stage {
+            machine.call_begins();
+        }
+    }
+
+    /// Whether this program's bytes go to a database, or may do where `first` is the first one. They have to be fed before
+    /// they are sent: the reply may be read by another thread before the call has returned.
+    pub fn is_query(&self, first: u8) -> bool {
+        match &self.stage {
+            Stage::Detecting => self.detector.is_fresh() && first == b'*',
+            Stage::Redis(machine) => machine.role() == Kind::Client,
+            _ => false,
         }
     }
 
@@ -267,7 +294,11 @@ impl Stream {
         match &self.stage {
             Stage::Detecting => self.detector.is_fresh().then_some(HeadPart::Start),
             Stage::Http1(machine) => machine.request_head(),
-            Stage::Http2(_) | Stage::FastCgi(_) | Stage::Tunnel | Stage::Opaque => None,
+            Stage::Http2(_)
+            | Stage::FastCgi(_)
+            | Stage::Redis(_)
+            | Stage::Tunnel
+            | Stage::Opaque => None,
         }
     }
 
@@ -276,7 +307,11 @@ impl Stream {
         match &self.stage {
             Stage::Detecting => self.detector.is_fresh().then(Arrivals::fresh),
             Stage::Http2(machine) => machine.arrivals(),
-            Stage::Http1(_) | Stage::FastCgi(_) | Stage::Tunnel | Stage::Opaque => None,
+            Stage::Http1(_)
+            | Stage::FastCgi(_)
+            | Stage::Redis(_)
+            | Stage::Tunnel
+            | Stage::Opaque => None,
         }
     }
 
@@ -380,11 +415,14 @@ impl Stream {
         &'a self,
         wide: Option<&'a Wide>,
     ) -> impl Iterator<Item = ExchangeId> + 'a {
-        let (http1, single) = match &self.stage {
-            Stage::Http1(machine) => (Some(machine.open_exchanges()), None),
-            Stage::Http2(machine) if wide.is_none() => (None, machine.newest()),
-            Stage::FastCgi(machine) => (None, machine.open_exchange()),
-            Stage::Http2(_) | Stage::Detecting | Stage::Tunnel | Stage::Opaque => (None, None),
+        let (http1, single, redis) = match &self.stage {
+            Stage::Http1(machine) => (Some(machine.open_exchanges()), None, None),
+            Stage::Http2(machine) if wide.is_none() => (None, machine.newest(), None),
+            Stage::FastCgi(machine) => (None, machine.open_exchange(), None),
+            Stage::Redis(machine) => (None, None, Some(machine.open_exchanges())),
+            Stage::Http2(_) | Stage::Detecting | Stage::Tunnel | Stage::Opaque => {
+                (None, None, None)
+            }
         };
         let wide = wide.filter(|_| self.wide().is_some());
         let several = wide.map(Wide::open_exchanges);
@@ -392,6 +430,7 @@ impl Stream {
             .into_iter()
             .flatten()
             .chain(single)
+            .chain(redis.into_iter().flatten())
             .chain(several.into_iter().flatten())
     }
 
@@ -403,6 +442,7 @@ impl Stream {
             }
             Stage::Http2(machine) => machine.is_over(),
             Stage::FastCgi(machine) => machine.is_over(),
+            Stage::Redis(machine) => machine.is_over(),
             Stage::Detecting | Stage::Tunnel => return Verdict::Undecided,
             Stage::Opaque => true,
         };
@@ -426,6 +466,7 @@ impl Stream {
                     Protocol::Http1 => Stage::Http1(http1::Machine::new(role)),
                     Protocol::Http2 => Stage::Http2(http2::Machine::new(role)),
                     Protocol::FastCgi => Stage::FastCgi(fastcgi::Machine::new(role)),
+                    Protocol::Redis => Stage::Redis(redis::Machine::new(role)),
                 };
                 // Only the bytes of the request itself can have decided this. What the other direction has said
                 // before is no answer to it: it belongs to something that was not seen from its start, as on a

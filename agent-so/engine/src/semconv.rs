@@ -3,6 +3,7 @@
 //! All attribute names stand here and only here, so that following a newer release of the conventions is a
 //! change of one file plus [`SCHEMA_URL`]. What is said about a protocol is in its own submodule.
 
+pub mod db;
 pub mod http;
 mod rpc;
 mod text;
@@ -11,8 +12,8 @@ use crate::exchange::Exchange;
 
 /// Release of the conventions that spans and resource follow.
 pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
-/// Instrumentation scope of HTTP spans.
-pub const HTTP_SCOPE: &str = "otel-run.http";
+/// Instrumentation scope of all spans.
+pub const SCOPE: &str = "otel-run";
 /// Fallback value of `error.type` and `http.request.method`.
 pub const OTHER: &str = "_OTHER";
 /// Stands in place of a header value or credential that must not leave the process.
@@ -85,6 +86,17 @@ pub const RPC_RESPONSE_STATUS_CODE: &str = "rpc.response.status_code";
 pub const RPC_REQUEST_METADATA: &str = "rpc.request.metadata.";
 /// Prefix of captured response headers of a call; the lower-case name follows.
 pub const RPC_RESPONSE_METADATA: &str = "rpc.response.metadata.";
+// Databases
+/// The product, as the client library knows it.
+pub const DB_SYSTEM_NAME: &str = "db.system.name";
+/// The database, most general part first, parts joined by `|`.
+pub const DB_NAMESPACE: &str = "db.namespace";
+/// The operation, where it is certain.
+pub const DB_OPERATION_NAME: &str = "db.operation.name";
+/// How many operations were sent as one; never 1.
+pub const DB_OPERATION_BATCH_SIZE: &str = "db.operation.batch.size";
+/// The database's own code of an error, a string.
+pub const DB_RESPONSE_STATUS_CODE: &str = "db.response.status_code";
 
 // URL
 /// The absolute URL of an outgoing request, redacted.

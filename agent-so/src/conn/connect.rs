@@ -56,6 +56,9 @@ pub(crate) fn done(attempt: &Attempt, result: i32) {
     contain(|| {
         if result == 0 {
             at.conn.set_hint(CONNECTING, false);
+            if let Some(mut locked) = at.lock() {
+                locked.meta.connected_ns = clock::monotonic_ns();
+            }
             return;
         }
         match fault(errno) {
@@ -78,8 +81,9 @@ pub(crate) fn outcome(fd: i32, word: u32, error: i32) {
         }
         let at = At::new(state, Carrier::Socket(fd), index, conn);
         if let Some(inside) = thread::current().enter() {
-            if let Some(locked) = at.lock() {
+            if let Some(mut locked) = at.lock() {
                 context::client::heard(state, &locked.meta, false);
+                locked.meta.connected_ns = clock::monotonic_ns();
             }
             drop(inside);
         }

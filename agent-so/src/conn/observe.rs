@@ -240,6 +240,9 @@ pub(super) fn feed_sent(at: &At, inner: &mut Inner, went: Stretch<'_>, now: u64)
 
 fn feed(at: &At, inner: &mut Inner, direction: Direction, bytes: Stretch<'_>, now: u64) -> Verdict {
     session::bind(at, inner);
+    if direction == Direction::In {
+        inner.stream.call_begins();
+    }
     let mut scribe = Scribe::new(at.state, &mut inner.meta, at.fd());
     let mut verdict = Verdict::Undecided;
     // SAFETY: the kernel or the library has just read or written these bytes, so they are there; the program must not

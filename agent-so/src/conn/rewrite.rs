@@ -8,7 +8,7 @@ use super::edit::{self, Edit, Form, Wire};
 use super::observe::{feed_sent, find, sent};
 use super::scribe::Scribe;
 use super::session::{self, Call};
-use super::slot::{At, BODY, EDITING, Inner, Locked, SERVER, STREAMS};
+use super::slot::{At, BODY, EDITING, Inner, Locked, QUERIES, SERVER, STREAMS};
 use super::stretch::Stretch;
 use crate::context;
 use crate::export;
@@ -18,9 +18,9 @@ use crate::settings;
 use crate::sys::process::State;
 use crate::sys::{clock, errno, memory, thread};
 use agent_engine::exchange::Fault;
-use agent_engine::protocol::Direction;
 use agent_engine::protocol::http1::Tail;
 use agent_engine::protocol::outgoing::{Head, RequestScan, Scan};
+use agent_engine::protocol::{Direction, Verdict};
 use libc::iovec;
 use std::sync::atomic::Ordering;
 
@@ -152,7 +152,8 @@ unsafe fn write_at(
     let plan = if at.conn.hint(SERVER) {
         None
     } else {
-        if !at.conn.hint(BODY) && (at.conn.hint(STREAMS) || may_begin_request(whole)) {
+        let begins = at.conn.hint(STREAMS) || may_begin_request(whole);
+        if at.conn.hint(QUERIES) || !at.conn.hint(BODY) && begins {
             context::bridge::ask();
         }
         contain(|| prepare(at, whole)).flatten()
@@ -253,6 +254,10 @@ fn prepare<'a>(at: &At, program: Stretch<'a>) -> Option<Plan<'a>> {
     let mut locked = at.lock()?;
     let inner = &mut *locked;
     session::bind(at, inner);
+    if inner.stream.is_query(first(program)) {
+        feed_ahead(at, inner, program);
+        return None;
+    }
     if inner.meta.fed_ahead > 0 {
         return rest_of_request(state, inner, program);
     }
@@ -325,6 +330,26 @@ unsafe fn copy(bytes: Stretch<'_>, from: usize, out: &mut [u8]) {
             used += len;
         });
     }
+}
+
+/// Feeds what is about to be sent to a database, up to [`HEAD_LIMIT`]: the answer may be read by another thread before the call
+/// has returned. A call that is repeated because it took only a part was fed before.
+fn feed_ahead(at: &At, inner: &mut Inner, program: Stretch<'_>) {
+    let new = Stretch {
+        from: program.to.min(program.from + inner.meta.fed_ahead),
+        ..program
+    };
+    inner.stream.call_begins();
+    let now = clock::monotonic_ns();
+    let mut scribe = Scribe::new(at.state, &mut inner.meta, at.fd());
+    let mut fed = 0;
+    look(new, |bytes| {
+        fed += bytes.len();
+        let verdict = inner.stream.feed(Direction::Out, bytes, now, &mut scribe);
+        verdict != Verdict::Opaque
+    });
+    inner.meta.fed_ahead += fed;
+    at.conn.set_hint(QUERIES, true);
 }
 
 /// The plan for a write that goes on with an edit: after a short write, or after one that could not write anything. In
@@ -431,12 +456,18 @@ fn request_end(tail: Tail, rest: Stretch<'_>) -> usize {
 /// Whether a request could begin with these bytes. What handlers of signals write to wake a loop (Python writes the signal's
 /// number) does not: a runtime must not be asked anything there.
 fn may_begin_request(program: Stretch<'_>) -> bool {
-    let mut letter = false;
+    let first = first(program);
+    first.is_ascii_alphabetic() || first == b'*'
+}
+
+/// The first byte of what is about to be written; 0 where it cannot be read.
+fn first(program: Stretch<'_>) -> u8 {
+    let mut first = 0;
     look(program, |bytes| {
-        letter = bytes.first().is_some_and(u8::is_ascii_alphabetic);
+        first = bytes.first().copied().unwrap_or_default();
         false
     });
-    letter
+    first
 }
 
 /// Looks for the end of a request's head in what the program is about to write.

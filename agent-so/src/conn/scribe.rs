@@ -5,8 +5,9 @@ use super::{Meta, classify, session};
 use crate::context;
 use crate::export::{self, record::Record};
 use crate::settings;
+use crate::sys::clock;
 use crate::sys::process::State;
-use agent_engine::exchange::{Endpoint, Exchange, Field, Kind};
+use agent_engine::exchange::{Endpoint, Exchange, Field, Kind, System, VALUE_MAX};
 use agent_engine::protocol::wide::{Wide, WideId};
 use agent_engine::protocol::{Direction, ExchangeId, Host};
 use std::sync::atomic::Ordering;
@@ -47,7 +48,7 @@ impl<'a> Scribe<'a> {
     }
 
     /// A record for a request of this connection.
-    fn take(&mut self, kind: Kind) -> Option<ExchangeId> {
+    fn take(&mut self, kind: Kind, system: System) -> Option<ExchangeId> {
         if self.state.sdk_active.load(Ordering::Relaxed) {
             return None;
         }
@@ -71,6 +72,11 @@ impl<'a> Scribe<'a> {
         exchange.kind = kind;
         exchange.peer = self.meta.peer;
         exchange.tls = self.meta.tls.is_some();
+        if system != System::None
+            && let Some(name) = self.state.names.find(&self.meta.peer)
+        {
+            exchange.set(Field::Host, name.text(), VALUE_MAX);
+        }
         Some(ExchangeId(index + 1))
     }
 
@@ -81,13 +87,19 @@ impl<'a> Scribe<'a> {
 }
 
 impl Host for Scribe<'_> {
-    fn open(&mut self, kind: Kind) -> Option<ExchangeId> {
-        settings::enabled(kind, false).then(|| self.take(kind))?
+    fn open(&mut self, kind: Kind, system: System) -> Option<ExchangeId> {
+        let wanted = match (system, kind) {
+            (System::None, _) => settings::enabled(kind, false),
+            (_, Kind::Client) => settings::queries(system),
+            // The conventions know no spans of a database's own.
+            (_, Kind::Server) => false,
+        };
+        wanted.then(|| self.take(kind, system))?
     }
 
     fn open_stream(&mut self, kind: Kind) -> Option<ExchangeId> {
         let any = settings::enabled(kind, false) || settings::enabled(kind, true);
-        any.then(|| self.take(kind))?
+        any.then(|| self.take(kind, System::None))?
     }
 
     fn wants(&mut self, id: ExchangeId) -> bool {
@@ -113,6 +125,7 @@ impl Host for Scribe<'_> {
         if let Some(id) = self.meta.tls
             && exchange.kind == Kind::Client
             && exchange.text(Field::Host).is_none()
+            && exchange.db.system == System::None
         {
             session::name_host(id, exchange);
         }
@@ -189,5 +202,11 @@ impl Host for Scribe<'_> {
         hello.connect_start_ns = self.meta.connect_start_ns;
         hello.cookie = self.meta.cookie;
         self.state.hellos.remember(hello);
+    }
+
+    fn connected(&mut self) -> Option<(u64, u64)> {
+        let (start, end) = (self.meta.connect_start_ns, self.meta.connected_ns);
+        let end = if end == 0 { clock::monotonic_ns() } else { end };
+        (start != 0).then_some((start, end))
     }
 }

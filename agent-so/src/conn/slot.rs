@@ -25,6 +25,8 @@ pub(crate) const DEAD: u32 = 8;
 pub(crate) const BODY: u32 = 16;
 /// Hint: requests may begin anywhere in what is sent (HTTP/2).
 pub(crate) const STREAMS: u32 = 32;
+/// Hint: what is sent goes to a database.
+pub(crate) const QUERIES: u32 = 64;
 
 /// A connection slot. All-zero bytes are a fresh one.
 #[repr(C)]
@@ -82,6 +84,8 @@ pub(crate) struct Meta {
     pub(crate) works_for: Ref,
     /// When `connect` was called.
     pub(crate) connect_start_ns: u64,
+    /// When the connection stood, as far as a call told; else 0.
+    pub(crate) connected_ns: u64,
     /// Requests sent so far.
     pub(crate) requests_sent: u32,
     /// Bytes at the front of the program's next writes that the stream was fed before the call.

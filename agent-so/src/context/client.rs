@@ -27,6 +27,10 @@ pub(crate) fn begin(
     } else {
         Ref::default()
     };
+    if exchange.db.is_connect {
+        // Begun when `connect` was called, and told of when the first query follows.
+        return decide(state, record, meta.connect_parent, Carried::No, false);
+    }
     meta.requests_sent += 1;
     if settings.is_sdk_export(exchange) {
         state.sdk_active.store(true, Ordering::Relaxed);
@@ -55,6 +59,17 @@ pub(crate) fn begin(
         _ => parent,
     };
     let excluded = aside || settings.excluded(exchange);
+    decide(state, record, parent, carried, excluded);
+}
+
+/// Decides identity and context of a span under `parent`.
+fn decide(
+    state: &'static State,
+    record: &'static Record,
+    parent: Ref,
+    carried: Carried,
+    excluded: bool,
+) {
     inherit(state, parent, |from| {
         let inherited = from.as_ref().map(|from| from.identity.span);
         let identity = Identity {

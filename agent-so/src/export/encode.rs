@@ -6,9 +6,9 @@ use crate::sys::clock::WallClock;
 use crate::sys::process::State;
 use crate::sys::raw;
 use agent_engine::config::Config;
-use agent_engine::exchange::Kind;
+use agent_engine::exchange::{Kind, System};
 use agent_engine::resource::{Facts, Resource, Value};
-use agent_engine::semconv::{self, SpanSink, http};
+use agent_engine::semconv::{self, SpanSink, db, http};
 use bytes::Bytes;
 use otlp_proto::common::{AnyValue, ArrayValue, InstrumentationScope, KeyValue, any_value};
 use otlp_proto::trace::{SpanKind, StatusCode};
@@ -20,6 +20,7 @@ pub(super) struct Encoder {
     request: RequestEncoder,
     http: http::Options,
     scratch: http::Scratch,
+    queries: db::Scratch,
 }
 
 impl Encoder {
@@ -34,7 +35,7 @@ impl Encoder {
             ..Default::default()
         };
         let scope = InstrumentationScope {
-            name: semconv::HTTP_SCOPE.to_owned(),
+            name: semconv::SCOPE.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ..Default::default()
         };
@@ -52,6 +53,7 @@ impl Encoder {
             ),
             http: http::Options::new(&http_settings(config)),
             scratch: http::Scratch::default(),
+            queries: db::Scratch::default(),
         }
     }
 
@@ -82,13 +84,16 @@ impl Encoder {
             writer: self.spans.begin(out, &head),
             status: StatusCode::Unset,
         };
-        semconv::describe(
-            exchange,
-            record.route(),
-            &self.http,
-            &mut self.scratch,
-            &mut sink,
-        );
+        match exchange.db.system {
+            System::None => semconv::describe(
+                exchange,
+                record.route(),
+                &self.http,
+                &mut self.scratch,
+                &mut sink,
+            ),
+            _ => db::describe(exchange, &mut self.queries, &mut sink),
+        }
         sink.writer.finish(sink.status, "");
     }
 

@@ -13,6 +13,8 @@ pub enum Instrumentation {
     HttpServer,
     /// HTTP requests sent.
     HttpClient,
+    /// Commands sent to Redis and what speaks like it.
+    Redis,
     /// What passes through OpenSSL, LibreSSL and BoringSSL.
     OpenSsl,
     /// What passes through GnuTLS.
@@ -63,7 +65,7 @@ struct Row {
     aliases: &'static [&'static str],
 }
 
-const ROWS: [Row; 22] = [
+const ROWS: [Row; 23] = [
     Row {
         name: "HTTP_SERVER",
         carrier: false,
@@ -159,6 +161,23 @@ const ROWS: [Row; 22] = [
             "URLLIB3",
             "VERTX_HTTP_CLIENT",
             "WGET",
+        ],
+    },
+    Row {
+        name: "REDIS",
+        carrier: false,
+        aliases: &[
+            "AIOREDIS",
+            "HIREDIS",
+            "IOREDIS",
+            "JEDIS",
+            "LETTUCE",
+            "PHPREDIS",
+            "PREDIS",
+            "REDISSON",
+            "REDISCALA",
+            "STACKEXCHANGEREDIS",
+            "VALKEY",
         ],
     },
     Row {
@@ -374,10 +393,15 @@ mod tests {
         let (on, levels) = switched(text);
         assert_eq!(
             on.none_enabled(),
-            !on.is_enabled(Instrumentation::HttpServer)
-                && !on.is_enabled(Instrumentation::HttpClient)
-                && !on.is_enabled(Instrumentation::GrpcServer)
-                && !on.is_enabled(Instrumentation::GrpcClient)
+            ![
+                Instrumentation::HttpServer,
+                Instrumentation::HttpClient,
+                Instrumentation::GrpcServer,
+                Instrumentation::GrpcClient,
+                Instrumentation::Redis,
+            ]
+            .into_iter()
+            .any(|which| on.is_enabled(which))
         );
         (
             on.is_enabled(Instrumentation::HttpServer),

@@ -1,7 +1,7 @@
 //! Which protocol is it? Decided from the first bytes of both directions, never from one alone.
 
 use super::tls::{self, Hello};
-use super::{Direction, Probe, Protocol, fastcgi, http1, http2};
+use super::{Direction, Probe, Protocol, fastcgi, http1, http2, redis};
 use crate::exchange::Kind;
 
 /// First bytes kept of each direction: as many as the neediest protocol wants to see.
@@ -15,10 +15,11 @@ const ANSWER_BUDGET: u32 = 64 * 1024;
 type Judge = fn(&[u8], &[u8]) -> Probe;
 
 /// The protocols: how many first bytes of a direction each wants to see, and its opinion of them. A new one is one more line.
-const PROBES: [(Protocol, usize, Judge); 3] = [
+const PROBES: [(Protocol, usize, Judge); 4] = [
     (Protocol::Http2, http2::PREFIX_MAX, http2::probe),
     (Protocol::Http1, http1::PREFIX_MAX, http1::probe),
     (Protocol::FastCgi, fastcgi::PREFIX_MAX, fastcgi::probe),
+    (Protocol::Redis, redis::PREFIX_MAX, redis::probe),
 ];
 
 /// What the first bytes are.

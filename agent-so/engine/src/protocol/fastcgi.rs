@@ -18,7 +18,7 @@ pub(super) mod scan;
 mod tests;
 
 use super::{Direction, Ended, ExchangeId, Host, Probe};
-use crate::exchange::{Fault, Kind};
+use crate::exchange::{Fault, Kind, System};
 use answer::Answer;
 use params::Params;
 use record::{
@@ -248,7 +248,7 @@ impl Machine {
         self.id = self.requests.id();
         self.params = Params::default();
         self.answer = Answer::default();
-        self.exchange = host.open(self.role).unwrap_or_default();
+        self.exchange = host.open(self.role, System::None).unwrap_or_default();
         if let Some(id) = self.open_exchange() {
             let ex = host.exchange(id);
             ex.kind = self.role;

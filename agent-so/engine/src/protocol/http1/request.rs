@@ -6,7 +6,7 @@ use super::line::{Part, RequestLine, blank_lines};
 use super::pending::Method;
 use super::{BodyTail, Tail};
 use super::{Cause, Machine, Progress};
-use crate::exchange::{Fault, Field, TARGET_MAX, VALUE_MAX};
+use crate::exchange::{Fault, Field, System, TARGET_MAX, VALUE_MAX};
 use crate::protocol::fields::Owner;
 use crate::protocol::{ExchangeId, HeadPart, Host};
 
@@ -190,7 +190,7 @@ impl Machine {
             self.conclude(Cause::Unobserved, now, host);
             return blank;
         }
-        let id = host.open(self.role).unwrap_or_default();
+        let id = host.open(self.role, System::None).unwrap_or_default();
         if id != ExchangeId(0) {
             let ex = host.exchange(id);
             ex.kind = self.role;

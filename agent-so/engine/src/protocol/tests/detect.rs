@@ -18,7 +18,6 @@ const OTHERS: &[(&str, &[u8], &[u8])] = &[
         b"SSH-2.0-OpenSSH_9.2\r\n",
         b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n",
     ),
-    ("redis", b"*1\r\n$4\r\nPING\r\n", b"+PONG\r\n"),
     ("redis inline", b"GET /key\r\n", b"$-1\r\n"),
     ("postgres", b"\0\0\0\x08\x04\xd2\x16\x2f", b"N"),
     (

@@ -1,0 +1,436 @@
+//! Redis and what speaks like it (Valkey, KeyDB, Dragonfly): RESP2 and RESP3, commands as arrays of bulk strings.
+//!
+//! Commands that leave in one call are one exchange: a pipeline, or a transaction. Replies come in order, so each exchange
+//! waits for as many as it has commands. What a client sends before its first own command (AUTH, HELLO, SELECT, CLIENT ...)
+//! belongs to the making of the connection, which is an exchange of its own.
+//!
+//! Not followed: inline commands, replication (the stream becomes opaque), `CLIENT REPLY`, MONITOR after its first reply.
+
+mod command;
+mod line;
+mod pending;
+mod reply;
+#[cfg(test)]
+mod tests;
+
+use super::{Direction, Ended, ExchangeId, Host, Probe};
+use crate::exchange::{Db, Fault, Field, Kind, QUERY_MAX, System, VALUE_MAX};
+use command::Commands;
+use pending::{Entry, Pending, Purpose, Pushed};
+use reply::Replies;
+
+/// Longest prefix of a direction that [`probe`] wants to see, bytes.
+pub(super) const PREFIX_MAX: usize = 24;
+
+/// Judges the first bytes of both directions: the client begins, with the front of a command.
+pub(super) fn probe(in_prefix: &[u8], out_prefix: &[u8]) -> Probe {
+    match (begins(in_prefix), begins(out_prefix)) {
+        (Some(true), _) => Probe::Yes(Kind::Server),
+        (_, Some(true)) => Probe::Yes(Kind::Client),
+        (None, _) | (_, None) => Probe::No,
+        _ => Probe::More,
+    }
+}
+
+/// Whether these are the first bytes of a command, up to the first letter of its name; `None`: they are not even its beginning.
+fn begins(prefix: &[u8]) -> Option<bool> {
+    let mut rest = prefix;
+    for mark in [b'*', b'$'] {
+        let Some((&first, after)) = rest.split_first() else {
+            return Some(false);
+        };
+        if first != mark {
+            return None;
+        }
+        let digits = after.iter().take_while(|b| b.is_ascii_digit()).count();
+        let (digits, after) = after.split_at(digits);
+        if digits.len() > 7 || digits.first() == Some(&b'0') {
+            return None;
+        }
+        let end = &b"\r\n"[..after.len().min(2)];
+        if !after.starts_with(end) || (digits.is_empty() && !after.is_empty()) {
+            return None;
+        }
+        rest = after.get(2..).unwrap_or_default();
+    }
+    match rest.first() {
+        None => Some(false),
+        Some(letter) => letter.is_ascii_alphabetic().then_some(true),
+    }
+}
+
+/// The state of one connection, seen from one of its ends.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Machine {
+    role: Kind,
+    /// Nothing more is to be learned, and no exchange is open.
+    over: bool,
+    /// Nothing but the setting up of the connection was seen so far.
+    setting_up: bool,
+    /// What is sent next may join the newest exchange: it leaves in the same call.
+    joins: bool,
+    /// The connection has subscriptions, or is about to.
+    subscribed: bool,
+    /// What comes after the pending replies is none of our business.
+    ends: bool,
+    /// Index of the database in use; the one to come is in the entry of its SELECT.
+    database: u16,
+    /// The making of the connection, while it is under way.
+    connect: ExchangeId,
+    /// When it was over, as far as is known.
+    connected_ns: u64,
+    /// The exchange of the command that is being read; zero when it is not recorded.
+    open: ExchangeId,
+    /// The command being read is the first of its exchange.
+    is_first: bool,
+    commands: Commands,
+    replies: Replies,
+    pending: Pending,
+}
+
+impl Machine {
+    pub(super) fn new(role: Kind) -> Self {
+        Self {
+            role,
+            setting_up: true,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn role(&self) -> Kind {
+        self.role
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// All unfinished exchanges, oldest first.
+    pub(super) fn open_exchanges(&self) -> impl Iterator<Item = ExchangeId> {
+        let connect = (self.connect != ExchangeId(0)).then_some(self.connect);
+        let read = (self.is_first && self.open != ExchangeId(0)).then_some(self.open);
+        connect.into_iter().chain(self.pending.ids()).chain(read)
+    }
+
+    /// What passes next does so in another call of the program's.
+    pub(super) fn call_begins(&mut self) {
+        self.joins = false;
+    }
+
+    pub(super) fn feed<H: Host>(&mut self, dir: Direction, bytes: &[u8], now: u64, host: &mut H) {
+        if (dir == Direction::Out) == (self.role == Kind::Client) {
+            self.feed_commands(bytes, now, host);
+        } else {
+            self.feed_replies(bytes, now, host);
+        }
+    }
+
+    /// Passes over `n` bytes that were not seen.
+    pub(super) fn skip<H: Host>(&mut self, dir: Direction, n: u64, now: u64, host: &mut H) {
+        let counted = if (dir == Direction::Out) == (self.role == Kind::Client) {
+            self.commands.skip(n)
+        } else {
+            self.replies.skip(n)
+        };
+        if !counted {
+            self.conclude(Fault::None, now, host);
+        }
+    }
+
+    pub(super) fn ended<H: Host>(&mut self, dir: Direction, how: Ended, now: u64, host: &mut H) {
+        match how {
+            Ended::Failed(fault) => self.conclude(fault, now, host),
+            Ended::Eof if (dir == Direction::Out) == (self.role == Kind::Client) => {}
+            Ended::Eof if !self.replies.is_between() => {
+                self.conclude(Fault::ResponseTruncated, now, host);
+            }
+            Ended::Eof => self.conclude(Fault::None, now, host),
+        }
+    }
+
+    pub(super) fn close<H: Host>(&mut self, now: u64, host: &mut H) {
+        self.conclude(Fault::None, now, host);
+    }
+
+    fn feed_commands<H: Host>(&mut self, bytes: &[u8], now: u64, host: &mut H) {
+        let mut rest = bytes;
+        while !rest.is_empty() && !self.over && !self.ends {
+            if self.commands.is_between() {
+                self.command_begins(now, host);
+            }
+            let (used, next) = self.commands.next(rest);
+            if self.open != ExchangeId(0) {
+                let exchange = host.exchange(self.open);
+                exchange.append(Field::Query, &rest[..used], QUERY_MAX);
+            }
+            rest = &rest[used..];
+            match next {
+                command::Next::More => return,
+                command::Next::Done => self.command_done(now, host),
+                command::Next::Bad => self.conclude(Fault::None, now, host),
+            }
+        }
+    }
+
+    /// The first byte of a command passes.
+    fn command_begins<H: Host>(&mut self, now: u64, host: &mut H) {
+        if self.setting_up && self.connect == ExchangeId(0) {
+            self.connect_begins(host);
+        }
+        self.is_first = !self.joins;
+        if !self.is_first {
+            self.open = self.pending.newest().map_or(ExchangeId(0), |e| e.id);
+            return;
+        }
+        self.open = host.open(self.role, System::Redis).unwrap_or_default();
+        if self.open != ExchangeId(0) {
+            let exchange = host.exchange(self.open);
+            exchange.db = Db {
+                system: System::Redis,
+                ..Db::default()
+            };
+            exchange.start_ns = now;
+            self.name_database(self.open, host);
+            // The last text: more commands may follow.
+            host.exchange(self.open).begin(Field::Query);
+        }
+    }
+
+    /// The making of the connection, if this program made it and it was seen.
+    fn connect_begins<H: Host>(&mut self, host: &mut H) {
+        let Some((start, end)) = host.connected().filter(|_| self.role == Kind::Client) else {
+            return;
+        };
+        let Some(id) = host.open(Kind::Client, System::Redis) else {
+            return;
+        };
+        let exchange = host.exchange(id);
+        exchange.db = Db {
+            system: System::Redis,
+            is_connect: true,
+            ..Db::default()
+        };
+        exchange.start_ns = start;
+        self.connected_ns = end.max(start);
+        self.connect = id;
+        host.request_head(id);
+    }
+
+    /// A command is complete: what is it for?
+    fn command_done<H: Host>(&mut self, now: u64, host: &mut H) {
+        let purpose = purpose(self.commands.words());
+        let open = std::mem::take(&mut self.open);
+        if purpose == Purpose::Nothing {
+            // No reply, or replies without end: nothing that comes later can be understood.
+            self.discard(open, host);
+            self.ends = true;
+            if self.pending.is_empty() {
+                self.conclude(Fault::None, now, host);
+            }
+            return;
+        }
+        let sets_up = self.setting_up && purpose.sets_up();
+        if sets_up {
+            self.discard(open, host);
+        } else {
+            self.setting_up = false;
+            if self.pending.setting_up() == 0 {
+                self.connect_done(self.connected_ns, host);
+            }
+        }
+        if purpose == Purpose::Subscribe {
+            self.subscribed = true;
+        }
+        if !self.is_first {
+            self.pending.join();
+            if open != ExchangeId(0) {
+                let db = &mut host.exchange(open).db;
+                db.batch = db.batch.max(1).saturating_add(1);
+            }
+            return;
+        }
+        let id = if sets_up { ExchangeId(0) } else { open };
+        let entry = Entry {
+            id,
+            replies: 1,
+            purpose,
+            sets_up,
+            database: database(&purpose, self.commands.words().1),
+        };
+        match self.pending.push(entry) {
+            Pushed::Waits if id != ExchangeId(0) => host.request_head(id),
+            Pushed::Waits => {}
+            Pushed::Counted => self.discard(id, host),
+            Pushed::Lost => {
+                self.discard(id, host);
+                return self.conclude(Fault::None, now, host);
+            }
+        }
+        // What changes the connection stands for itself.
+        self.joins = purpose == Purpose::Query && !sets_up;
+    }
+
+    fn discard<H: Host>(&mut self, id: ExchangeId, host: &mut H) {
+        if id != ExchangeId(0) && self.is_first {
+            host.discard(id);
+        }
+    }
+
+    fn name_database<H: Host>(&self, id: ExchangeId, host: &mut H) {
+        let mut digits = [0; 5];
+        let text = decimal(self.database, &mut digits);
+        host.exchange(id).set(Field::Namespace, text, VALUE_MAX);
+    }
+
+    fn connect_done<H: Host>(&mut self, end: u64, host: &mut H) {
+        let id = std::mem::take(&mut self.connect);
+        if id != ExchangeId(0) {
+            self.name_database(id, host);
+            host.exchange(id).end_ns = end;
+            host.finished(id);
+        }
+    }
+
+    fn feed_replies<H: Host>(&mut self, bytes: &[u8], now: u64, host: &mut H) {
+        let mut rest = bytes;
+        while !rest.is_empty() && !self.over {
+            let (used, next) = self.replies.next(rest);
+            rest = &rest[used..];
+            match next {
+                reply::Next::More => return,
+                reply::Next::Done => self.reply_done(now, host),
+                reply::Next::Bad => self.conclude(Fault::None, now, host),
+            }
+        }
+    }
+
+    fn reply_done<H: Host>(&mut self, now: u64, host: &mut H) {
+        let oldest = self.pending.oldest();
+        if self.is_message() {
+            let confirms = oldest.is_some_and(|e| e.purpose == Purpose::Subscribe)
+                && !self.replies.text().ends_with(b"message");
+            if !confirms {
+                return;
+            }
+        }
+        let Some(entry) = oldest else {
+            // An answer to nothing: the connection was not understood.
+            return self.conclude(Fault::None, now, host);
+        };
+        if let Some(code) = self.replies.error() {
+            let id = if entry.sets_up {
+                self.connect
+            } else {
+                entry.id
+            };
+            if id != ExchangeId(0) && host.exchange(id).text(Field::Code).is_none() {
+                host.exchange(id).set(Field::Code, code, VALUE_MAX);
+            }
+        } else if entry.purpose == Purpose::Select {
+            self.database = entry.database;
+        }
+        if entry.replies > 1 {
+            self.pending.answered();
+            return;
+        }
+        self.pending.pop();
+        if entry.sets_up {
+            self.connected_ns = now;
+            if !self.setting_up && self.pending.setting_up() == 0 {
+                self.connect_done(now, host);
+            }
+        }
+        if entry.id != ExchangeId(0) {
+            host.exchange(entry.id).end_ns = now;
+            host.finished(entry.id);
+        }
+        if self.ends && self.pending.is_empty() {
+            self.conclude(Fault::None, now, host);
+        }
+    }
+
+    /// Whether the reply read last came by itself, or confirms one of several subscriptions.
+    fn is_message(&mut self) -> bool {
+        let names = self.replies.text();
+        let pushed = self.replies.kind() == b'>';
+        let about_subscriptions = names.ends_with(b"message") || names.ends_with(b"subscribe");
+        let listed = self.subscribed && self.replies.kind() == b'*' && about_subscriptions;
+        if !(pushed || listed) {
+            return false;
+        }
+        if names.ends_with(b"unsubscribe") && self.replies.number() == 0 {
+            self.subscribed = false;
+        }
+        true
+    }
+
+    /// Nothing more will be seen: what is open ends here.
+    fn conclude<H: Host>(&mut self, fault: Fault, now: u64, host: &mut H) {
+        if std::mem::replace(&mut self.over, true) {
+            return;
+        }
+        let unfinished = self.pending.setting_up() > 0;
+        let open = std::mem::take(&mut self.open);
+        if self.is_first {
+            self.discard(open, host);
+        }
+        let id = std::mem::take(&mut self.connect);
+        if id != ExchangeId(0) {
+            self.name_database(id, host);
+            let exchange = host.exchange(id);
+            exchange.end_ns = if unfinished { now } else { self.connected_ns };
+            if unfinished {
+                exchange.fault = fault;
+            }
+            host.finished(id);
+        }
+        while let Some(entry) = self.pending.pop() {
+            if entry.id != ExchangeId(0) {
+                let exchange = host.exchange(entry.id);
+                exchange.fault = fault;
+                exchange.end_ns = now;
+                host.finished(entry.id);
+            }
+        }
+    }
+}
+
+/// What a command does to the connection.
+fn purpose((name, argument): (&[u8], &[u8])) -> Purpose {
+    match (name, argument) {
+        (b"AUTH" | b"HELLO" | b"READONLY" | b"READWRITE", _) => Purpose::SetUp,
+        (b"CLIENT", b"SETINFO" | b"SETNAME" | b"TRACKING" | b"NO-EVICT" | b"NO-TOUCH" | b"ID") => {
+            Purpose::SetUp
+        }
+        (b"SELECT", _) => Purpose::Select,
+        (b"CLIENT", b"REPLY") | (b"MONITOR" | b"SYNC" | b"PSYNC" | b"REPLCONF", _) => {
+            Purpose::Nothing
+        }
+        (
+            b"SUBSCRIBE" | b"PSUBSCRIBE" | b"SSUBSCRIBE" | b"UNSUBSCRIBE" | b"PUNSUBSCRIBE"
+            | b"SUNSUBSCRIBE",
+            _,
+        ) => Purpose::Subscribe,
+        _ => Purpose::Query,
+    }
+}
+
+/// The database that a SELECT is about.
+fn database(purpose: &Purpose, argument: &[u8]) -> u16 {
+    line::number(argument)
+        .filter(|_| *purpose == Purpose::Select)
+        .and_then(|index| u16::try_from(index).ok())
+        .unwrap_or_default()
+}
+
+fn decimal(number: u16, out: &mut [u8; 5]) -> &[u8] {
+    let (mut at, mut rest) = (out.len(), number);
+    loop {
+        at -= 1;
+        out[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            return &out[at..];
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Commands on the wire: arrays of bulk strings, read over any split.
+
+use super::line::{Line, Read, number};
+
+/// Bytes kept of a command's name and of its first argument; longer ones are none that matters here.
+const NAME: usize = 16;
+/// Most arguments that a server accepts (its own limit is 1024 * 1024).
+const ARGUMENTS: i64 = 1024 * 1024;
+/// Longest argument that a server accepts, bytes (`proto-max-bulk-len`).
+const ARGUMENT: i64 = 512 * 1024 * 1024;
+
+/// What the next bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// They belong to a command that goes on.
+    More,
+    /// A command is complete.
+    Done,
+    /// They are no command of this form (inline commands among them).
+    Bad,
+}
+
+/// A reader of commands.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Commands {
+    stage: Stage,
+    line: Line,
+    /// Arguments to come.
+    left: u32,
+    /// Bytes of the argument to come, its end of line included.
+    bytes: u32,
+    /// Which argument is read, from 0; saturating.
+    index: u8,
+    words: [Word; 2],
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+enum Stage {
+    #[default]
+    Between = 0,
+    Count,
+    Length,
+    Argument,
+}
+
+/// The front of an argument, upper case.
+#[derive(Clone, Copy, Debug, Default)]
+struct Word {
+    text: [u8; NAME],
+    len: u8,
+}
+
+impl Word {
+    fn push(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            if let Some(place) = self.text.get_mut(usize::from(self.len)) {
+                *place = byte.to_ascii_uppercase();
+            }
+            self.len = self.len.saturating_add(1);
+        }
+    }
+
+    /// Empty for one that is longer than what is kept.
+    fn text(&self) -> &[u8] {
+        self.text.get(..usize::from(self.len)).unwrap_or_default()
+    }
+}
+
+impl Commands {
+    /// Whether the next byte begins a command.
+    pub(super) fn is_between(&self) -> bool {
+        self.stage == Stage::Between
+    }
+
+    /// Name of the command read last, in upper case, and its first argument.
+    pub(super) fn words(&self) -> (&[u8], &[u8]) {
+        (self.words[0].text(), self.words[1].text())
+    }
+
+    /// Reads up to the end of the next command. Returns how many bytes that took.
+    pub(super) fn next(&mut self, bytes: &[u8]) -> (usize, Next) {
+        let mut used = 0;
+        while used < bytes.len() {
+            let rest = &bytes[used..];
+            match self.stage {
+                Stage::Between => {
+                    if rest[0] != b'*' {
+                        return (used, Next::Bad);
+                    }
+                    *self = Self {
+                        stage: Stage::Count,
+                        ..Self::default()
+                    };
+                    used += 1;
+                }
+                Stage::Count | Stage::Length => {
+                    let (taken, read) = self.line.push(rest);
+                    used += taken;
+                    if read == Read::Whole && !self.counted() {
+                        return (used, Next::Bad);
+                    }
+                }
+                Stage::Argument => {
+                    let taken = rest.len().min(self.bytes as usize);
+                    // The end of the line does not count.
+                    let text = taken.min((self.bytes as usize).saturating_sub(2));
+                    if let Some(word) = self.words.get_mut(usize::from(self.index)) {
+                        word.push(&rest[..text]);
+                    }
+                    used += taken;
+                    self.bytes -= taken as u32;
+                    if self.bytes == 0 {
+                        self.index = self.index.saturating_add(1);
+                        self.left -= 1;
+                        self.stage = Stage::Length;
+                        if self.left == 0 {
+                            self.stage = Stage::Between;
+                            return (used, Next::Done);
+                        }
+                    }
+                }
+            }
+        }
+        (used, Next::More)
+    }
+
+    /// A line with a number is complete. False: it is none that may stand there.
+    fn counted(&mut self) -> bool {
+        let count = match (self.stage, self.line.text().split_first()) {
+            (Stage::Count, Some(_)) => self.line.number(),
+            (_, Some((b'$', digits))) => number(digits),
+            _ => None,
+        };
+        self.line = Line::default();
+        match (self.stage, count) {
+            (Stage::Count, Some(count @ 1..=ARGUMENTS)) => {
+                self.left = count as u32;
+                self.stage = Stage::Length;
+                true
+            }
+            (Stage::Length, Some(len @ 0..=ARGUMENT)) => {
+                self.bytes = len as u32 + 2;
+                self.stage = Stage::Argument;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Passes over `n` bytes that were not seen; false when they are not all of one argument.
+    pub(super) fn skip(&mut self, n: u64) -> bool {
+        let inside = self.stage == Stage::Argument && n < u64::from(self.bytes);
+        if inside {
+            self.bytes -= n as u32;
+        }
+        inside
+    }
+}

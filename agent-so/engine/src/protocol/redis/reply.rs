@@ -1,0 +1,163 @@
+//! Replies on the wire, RESP2 and RESP3, read over any split. What is nested is only counted.
+
+use super::line::{Line, Read, number};
+
+/// Bytes kept of a reply, or of its first element: enough for the code of an error and for the kind of a message.
+const TEXT: usize = 16;
+
+/// What the next bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// They belong to a reply that goes on.
+    More,
+    /// A reply is complete.
+    Done,
+    /// They are no reply that can be followed.
+    Bad,
+}
+
+/// A reader of replies.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Replies {
+    line: Line,
+    /// Type of the reply; 0 while it is not known.
+    kind: u8,
+    /// The reply is complete: the next byte begins another one.
+    complete: bool,
+    /// Elements to come before it is, the one under way included; 0 between two replies.
+    left: u64,
+    /// Bytes of a bulk string to come, its end of line included.
+    bytes: u64,
+    /// Elements read, the reply itself included; saturating.
+    read: u8,
+    text: [u8; TEXT],
+    text_len: u8,
+    number: i64,
+}
+
+impl Replies {
+    /// Whether the next byte begins a reply.
+    pub(super) fn is_between(&self) -> bool {
+        self.complete || (self.left == 0 && self.line.is_empty())
+    }
+
+    /// The code of the reply read last, if it is an error: its first word.
+    pub(super) fn error(&self) -> Option<&[u8]> {
+        matches!(self.kind, b'-' | b'!').then(|| {
+            let text = self.text();
+            let end = memchr::memchr(b' ', text).unwrap_or(text.len());
+            &text[..end]
+        })
+    }
+
+    /// The type of the reply read last.
+    pub(super) fn kind(&self) -> u8 {
+        self.kind
+    }
+
+    /// The front of the reply read last, or of its first element where it has some.
+    pub(super) fn text(&self) -> &[u8] {
+        &self.text[..usize::from(self.text_len)]
+    }
+
+    /// The last number in the reply read last.
+    pub(super) fn number(&self) -> i64 {
+        self.number
+    }
+
+    /// Reads up to the end of the next reply. Returns how many bytes that took.
+    pub(super) fn next(&mut self, bytes: &[u8]) -> (usize, Next) {
+        if self.complete && !bytes.is_empty() {
+            *self = Self::default();
+        }
+        let mut used = 0;
+        while used < bytes.len() {
+            let rest = &bytes[used..];
+            let element = if self.bytes > 0 {
+                let taken = (rest.len() as u64).min(self.bytes) as usize;
+                let text = taken.min(self.bytes.saturating_sub(2) as usize);
+                self.keep(&rest[..text]);
+                self.bytes -= taken as u64;
+                used += taken;
+                self.bytes == 0
+            } else {
+                let (taken, read) = self.line.push(rest);
+                used += taken;
+                match read {
+                    Read::More => false,
+                    Read::Whole => match self.line_done() {
+                        Some(element) => element,
+                        None => return (used, Next::Bad),
+                    },
+                }
+            };
+            if element {
+                self.read = self.read.saturating_add(1);
+                self.left = self.left.saturating_sub(1);
+                if self.left == 0 {
+                    self.complete = true;
+                    return (used, Next::Done);
+                }
+            }
+        }
+        (used, Next::More)
+    }
+
+    /// A line is complete. `Some(true)`: with it an element; `None`: it cannot stand there.
+    fn line_done(&mut self) -> Option<bool> {
+        let line = std::mem::take(&mut self.line);
+        let (&kind, text) = line.text().split_first()?;
+        self.left = self.left.max(1);
+        if self.kind == 0 && kind != b'|' {
+            self.kind = kind;
+        }
+        match kind {
+            b'+' | b'-' | b'_' | b'#' | b',' | b'(' => self.keep(text),
+            b':' => self.number = number(text)?,
+            b'$' | b'=' | b'!' => match number(text)? {
+                -1 => {}
+                len @ 0.. => {
+                    self.bytes = len as u64 + 2;
+                    return Some(false);
+                }
+                _ => return None,
+            },
+            b'*' | b'~' | b'>' => self.nest(text, 1)?,
+            b'%' => self.nest(text, 2)?,
+            // Comes before what it belongs to.
+            b'|' => {
+                self.nest(text, 2)?;
+                return Some(false);
+            }
+            _ => return None,
+        }
+        Some(true)
+    }
+
+    /// An aggregate of as many elements, times `by`.
+    fn nest(&mut self, text: &[u8], by: u64) -> Option<()> {
+        let count = number(text).filter(|count| (-1..=i64::from(u32::MAX)).contains(count))?;
+        self.left = self.left.saturating_add(count.max(0) as u64 * by);
+        Some(())
+    }
+
+    /// Keeps the text of the reply itself, or of the first element of an aggregate.
+    fn keep(&mut self, text: &[u8]) {
+        let wanted = u8::from(matches!(self.kind, b'*' | b'>'));
+        if self.read == wanted {
+            let at = usize::from(self.text_len);
+            let len = text.len().min(TEXT - at);
+            self.text[at..at + len].copy_from_slice(&text[..len]);
+            self.text_len += len as u8;
+        }
+    }
+
+    /// Passes over `n` bytes that were not seen; false when they are not all of one bulk string.
+    pub(super) fn skip(&mut self, n: u64) -> bool {
+        let inside = n < self.bytes;
+        if inside {
+            self.bytes -= n;
+        }
+        inside
+    }
+}

@@ -1,0 +1,309 @@
+//! What the machine makes of connections.
+
+use super::super::tests::{Recorder, Step, bytewise, lossy, whole};
+use crate::exchange::Fault;
+use crate::exchange::Field;
+use crate::protocol::Direction;
+use crate::protocol::{Ended, Verdict};
+use Step::{Close, In, Out};
+use proptest::prelude::*;
+
+fn command(arguments: &[&str]) -> Vec<u8> {
+    let mut out = format!("*{}\r\n", arguments.len()).into_bytes();
+    for argument in arguments {
+        out.extend(format!("${}\r\n{argument}\r\n", argument.len()).bytes());
+    }
+    out
+}
+
+fn commands(all: &[&[&str]]) -> Vec<u8> {
+    all.iter().flat_map(|one| command(one)).collect()
+}
+
+fn text(bytes: &str) -> Vec<u8> {
+    bytes.as_bytes().to_vec()
+}
+
+/// `connect` or the first argument of each command, `database start-end`, code and fault of each finished exchange.
+fn summary(recorder: &Recorder) -> Vec<String> {
+    let line = |&i: &usize| {
+        let ex = &recorder.exchanges[i];
+        let raw = lossy(ex.text(Field::Query));
+        let what = if ex.db.is_connect {
+            "connect".to_owned()
+        } else {
+            raw.replace("\r\n", " ")
+        };
+        let code = ex
+            .text(Field::Code)
+            .map_or(String::new(), |c| format!(" {}", lossy(Some(c))));
+        let fault = if ex.fault == Fault::None {
+            ""
+        } else {
+            " fault"
+        };
+        format!(
+            "{what}@{} {}-{}{code}{fault}",
+            lossy(ex.text(Field::Namespace)),
+            ex.start_ns,
+            ex.end_ns
+        )
+    };
+    recorder.finished.iter().map(line).collect()
+}
+
+fn run(steps: &[Step]) -> (Vec<String>, Option<Verdict>) {
+    let mut one = Recorder {
+        connected: Some((1, 2)),
+        ..Recorder::default()
+    };
+    one.run(steps, whole);
+    let mut other = Recorder {
+        connected: Some((1, 2)),
+        ..Recorder::default()
+    };
+    other.run(steps, bytewise);
+    assert_eq!(one.events, other.events);
+    (summary(&one), one.verdict)
+}
+
+const PING: &str = "*1 $4 PING ";
+
+#[test]
+fn a_command_and_its_reply() {
+    for reply in [
+        "+PONG\r\n",
+        ":1\r\n",
+        "$-1\r\n",
+        "$0\r\n\r\n",
+        "$3\r\na\r\n\r\n",
+        "*0\r\n",
+        "*-1\r\n",
+        "_\r\n",
+        "#t\r\n",
+        ",1.5\r\n",
+        "(123\r\n",
+        "*2\r\n$1\r\na\r\n*2\r\n:1\r\n*1\r\n+x\r\n",
+        "%2\r\n+a\r\n:1\r\n+b\r\n*1\r\n:2\r\n",
+        "~1\r\n+a\r\n",
+        "=7\r\ntxt:abc\r\n",
+        "|1\r\n+ttl\r\n:3600\r\n+PONG\r\n",
+    ] {
+        let steps = [Out(command(&["PING"])), In(text(reply)), Close];
+        let (spans, _) = run(&steps);
+        assert_eq!(
+            spans,
+            ["connect@0 1-2", &format!("{PING}@0 10-20")],
+            "{reply:?}"
+        );
+    }
+}
+
+#[test]
+fn errors_have_a_code() {
+    for (reply, code) in [
+        ("-ERR unknown\r\n", "ERR"),
+        ("-MOVED 1 h:1\r\n", "MOVED"),
+        ("!13\r\nSYNTAX broken\r\n", "SYNTAX"),
+        ("-OOM\r\n", "OOM"),
+    ] {
+        let (spans, _) = run(&[Out(command(&["PING"])), In(text(reply)), Close]);
+        assert_eq!(spans[1], format!("{PING}@0 10-20 {code}"));
+    }
+}
+
+#[test]
+fn what_leaves_in_one_call_is_one_exchange() {
+    let steps = [
+        Out(commands(&[&["PING"], &["PING"]])),
+        Out(command(&["PING"])),
+        In(text("+PONG\r\n+PO")),
+        In(text("NG\r\n+PONG\r\n")),
+        Close,
+    ];
+    let (spans, _) = run(&steps);
+    assert_eq!(
+        spans,
+        [
+            "connect@0 1-2",
+            &format!("{PING}{PING}@0 10-40"),
+            &format!("{PING}@0 20-40")
+        ]
+    );
+}
+
+#[test]
+fn setting_up_belongs_to_the_connection() {
+    let steps = [
+        Out(commands(&[
+            &["HELLO", "3", "AUTH", "user", "secret"],
+            &["CLIENT", "SETINFO", "LIB-NAME", "x"],
+        ])),
+        In(text("%1\r\n+proto\r\n:3\r\n-ERR no such thing\r\n")),
+        Out(command(&["SELECT", "5"])),
+        In(text("+OK\r\n")),
+        Out(command(&["PING"])),
+        In(text("+PONG\r\n")),
+        Out(command(&["SELECT", "7"])),
+        In(text("+OK\r\n")),
+        Out(command(&["PING"])),
+        In(text("+PONG\r\n")),
+        Close,
+    ];
+    let (spans, _) = run(&steps);
+    assert_eq!(
+        spans,
+        [
+            "connect@5 1-40 ERR",
+            &format!("{PING}@5 50-60"),
+            "*2 $6 SELECT $1 7 @5 70-80",
+            &format!("{PING}@7 90-100"),
+        ]
+    );
+    assert!(!spans.concat().contains("secret"));
+}
+
+#[test]
+fn what_is_sent_together_with_the_setting_up_does_not_wait_for_it() {
+    let steps = [
+        Out(commands(&[
+            &["AUTH", "secret"],
+            &["SELECT", "2"],
+            &["PING"],
+            &["PING"],
+        ])),
+        In(text("+OK\r\n+OK\r\n+PONG\r\n+PONG\r\n")),
+        Close,
+    ];
+    let (spans, _) = run(&steps);
+    assert_eq!(spans, ["connect@2 1-20", &format!("{PING}{PING}@0 10-20")]);
+}
+
+#[test]
+fn messages_of_subscriptions_are_no_replies() {
+    let steps = [
+        Out(command(&["SUBSCRIBE", "a", "b"])),
+        In(text("*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n")),
+        In(text(
+            "*3\r\n$9\r\nsubscribe\r\n$1\r\nb\r\n:2\r\n*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nx\r\n",
+        )),
+        Out(command(&["PING"])),
+        In(text(
+            "*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nx\r\n*2\r\n$4\r\npong\r\n$0\r\n\r\n",
+        )),
+        Out(command(&["UNSUBSCRIBE"])),
+        In(text(
+            "*3\r\n$11\r\nunsubscribe\r\n$1\r\na\r\n:1\r\n*3\r\n$11\r\nunsubscribe\r\n$1\r\nb\r\n:0\r\n",
+        )),
+        Out(command(&["PING"])),
+        In(text("+PONG\r\n")),
+        Close,
+    ];
+    let (spans, _) = run(&steps);
+    assert_eq!(spans.len(), 5, "{spans:?}");
+    assert_eq!(spans[2], format!("{PING}@0 40-50"));
+    assert_eq!(spans[4], format!("{PING}@0 80-90"));
+    // An array that only looks like a message.
+    let (spans, _) = run(&[
+        Out(command(&["PING"])),
+        In(text("*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nx\r\n")),
+        Close,
+    ]);
+    assert_eq!(spans[1], format!("{PING}@0 10-20"));
+    // Pushed by a server that speaks RESP3.
+    let (spans, _) = run(&[
+        Out(command(&["PING"])),
+        In(text(">2\r\n$10\r\ninvalidate\r\n*1\r\n+a\r\n+PONG\r\n")),
+        Close,
+    ]);
+    assert_eq!(spans[1], format!("{PING}@0 10-20"));
+}
+
+#[test]
+fn what_cannot_be_followed_ends_the_stream() {
+    let ends: [&[Step]; 6] = [
+        &[Out(command(&["PING"])), Out(text("PING\r\n"))],
+        &[Out(command(&["MONITOR"]))],
+        &[Out(command(&["PSYNC", "?", "-1"]))],
+        &[Out(command(&["PING"])), In(text("+PONG\r\n+PONG\r\n"))],
+        &[Out(command(&["PING"])), In(text("?\r\n"))],
+        &[Out(command(&["PING"])), Out(text("*1\r\n$x\r\n"))],
+    ];
+    for steps in ends {
+        assert_eq!(run(steps).1, Some(Verdict::Opaque), "{steps:?}");
+    }
+}
+
+#[test]
+fn a_broken_connection_ends_what_waits() {
+    let ping = format!("{PING}@0 10-20 fault");
+    let broken = Ended::Failed(Fault::ConnectionReset);
+    let (spans, _) = run(&[Out(command(&["PING"])), Step::End(Direction::In, broken)]);
+    assert_eq!(spans, ["connect@0 1-2", &ping]);
+    let (spans, _) = run(&[
+        Out(command(&["AUTH", "x"])),
+        Step::End(Direction::In, broken),
+    ]);
+    assert_eq!(spans, ["connect@0 1-20 fault"]);
+    let (spans, _) = run(&[
+        Out(command(&["PING"])),
+        In(text("$5\r\nab")),
+        Step::End(Direction::In, Ended::Eof),
+    ]);
+    assert_eq!(spans[1], format!("{PING}@0 10-30 fault"));
+}
+
+#[test]
+fn many_that_wait_are_counted() {
+    let mut steps: Vec<Step> = (0..200).map(|_| Out(command(&["PING"]))).collect();
+    steps.push(In(text("+PONG\r\n").repeat(200)));
+    steps.push(Out(command(&["PING"])));
+    steps.push(In(text("+PONG\r\n")));
+    steps.push(Close);
+    let (spans, _) = run(&steps);
+    assert_eq!(spans.last().unwrap(), &format!("{PING}@0 2020-2030"));
+    assert_eq!(spans.len(), 1 + 35 + 1);
+}
+
+#[test]
+fn a_server_has_no_connect() {
+    let (spans, _) = run(&[In(command(&["PING"])), Out(text("+PONG\r\n")), Close]);
+    assert_eq!(spans, [format!("{PING}@0 10-20")]);
+}
+
+proptest! {
+    #[test]
+    fn every_split_gives_the_same(
+        all in proptest::collection::vec((0..6usize, 0..4usize), 1..8),
+        cuts in proptest::collection::vec(0..400usize, 0..6),
+    ) {
+        const COMMANDS: [&[&str]; 6] = [&["PING"], &["GET", "a"], &["SELECT", "3"], &["AUTH", "x"], &["SET", "a", "\r\n*1\r\n"], &["SUBSCRIBE", "a"]];
+        const REPLIES: [&str; 4] = ["+OK\r\n", "-ERR x\r\n", "*2\r\n$2\r\n\r\n\r\n:1\r\n", "$4\r\nabcd\r\n"];
+        let mut steps = Vec::new();
+        for (which, reply) in &all {
+            steps.push(Out(command(COMMANDS[*which])));
+            if *reply > 0 {
+                steps.push(In(text(REPLIES[*reply])));
+            }
+        }
+        steps.push(In(text(&REPLIES[0].repeat(3))));
+        steps.push(Close);
+        let (spans, verdict) = run(&steps);
+        let mut cut = Recorder { connected: Some((1, 2)), ..Recorder::default() };
+        cut.run(&steps, |_, from, to| {
+            let mut inside: Vec<usize> = cuts.iter().copied().filter(|c| *c > from && *c < to).collect();
+            inside.sort_unstable();
+            inside.dedup();
+            inside
+        });
+        prop_assert_eq!((summary(&cut), cut.verdict), (spans, verdict));
+    }
+
+    #[test]
+    fn noise_is_harmless(noise in proptest::collection::vec(any::<u8>(), 0..200), out in any::<bool>()) {
+        let start = Out(command(&["PING"]));
+        let step = if out { Out(noise) } else { In(noise) };
+        let mut recorder = Recorder::default();
+        recorder.run(&[start, step, Close], whole);
+    }
+}
