@@ -125,12 +125,12 @@ def ask(launcher: Launcher, site: Site, receiver: Receiver, name: str, how: str,
     spans = receiver.wait_for(length * AT_ONCE)
     assert len(spans) == length * AT_ONCE
     path = f"{prefix}/echo"
-    named = service.port if name == "apache" else proxy.port  # haproxy passes the name on, too
+    named = service.port if name == "apache" else proxy.port  # haproxy passes the name on, Apache in `x-forwarded-host`
     all_expected = [
         lambda query: call(f"https://127.0.0.1:{proxy.port}{path}?{query}", version="2"),
         lambda query: server(path, proxy.port, query=query, version="2", scheme="https"),
         lambda query: call(f"http://127.0.0.1:{named}/echo?{query}", version="2", peer_port=service.port),
-        lambda query: server("/echo", service.port, query=query, version="2", host_port=named),
+        lambda query: server("/echo", service.port, query=query, version="2", host_port=proxy.port),
     ][-length:]
     return [assert_spans([span for span in spans if id_of(span) == str(n)], *(expect(url.partition("?")[2]) for expect in all_expected))
             for n, url in enumerate(urls)]
