@@ -64,7 +64,8 @@ def call(launcher: Launcher, who: tuple, url: str, calls: Iterable[str], env: di
 
 
 def expected(side: str, method: str, code: str | None, port: int, *, id: str, error: str | None = None, **extra: Any) -> Expect:
-    """The span of one call. A method that the server does not know is `_OTHER`."""
+    """The span of one call. A method that the server does not know is `_OTHER`. Keyword arguments with `__` for dots change
+    attributes."""
     unknown = code == "UNIMPLEMENTED"
     attributes: dict[str, Any] = {
         "rpc.system.name": "grpc",
@@ -83,6 +84,7 @@ def expected(side: str, method: str, code: str | None, port: int, *, id: str, er
     if error:
         attributes["error.type"] = error
     attributes |= {key.replace("__", "."): value for key, value in extra.items()}
+    attributes = {key: value for key, value in attributes.items() if value is not None}
     return Expect(side, "grpc" if unknown else method, attributes, "ERROR" if error else "UNSET")
 
 

@@ -31,6 +31,8 @@ impl Machine {
             }
         } else if stream % 2 == 1 && stream > self.newest_stream {
             self.newest_stream = stream;
+            // The request before this one may have ended in the same call.
+            self.sent = Sent::default();
             block.what = What::Request;
             if host.wide_mut(self.wide).http2.streams.is_full() {
                 host.passed_over();

@@ -248,6 +248,19 @@ fn padding_in_front_of_the_rest_of_a_block() {
     }
 }
 
+/// The shape of a request is not taken for that of the next one, which is none.
+#[test]
+fn a_request_that_ends_in_front_of_what_is_none() {
+    let good = get(1, &[("x", "y")]);
+    let none = frame(1, 5, 3, &block(&[(":path", "/a"), ("name", "value")]));
+    let first = [PREFACE.to_vec(), settings(), good[..12].to_vec()].concat();
+    let second = [&good[12..], &none[..], &get(5, &[])].concat();
+    assert_eq!(
+        differences(&[vec![&first], vec![&second]], PARENT_ONLY),
+        [5]
+    );
+}
+
 #[test]
 fn a_block_that_is_not_whole_in_hand_is_left_alone() {
     let open = [PREFACE.to_vec(), settings()].concat();
