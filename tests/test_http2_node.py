@@ -7,7 +7,7 @@ import json
 import pytest
 
 from harness import client, h2, tls
-from harness.assertions import assert_exactly, traceparent_of
+from harness.assertions import assert_child, assert_exactly, assert_root, assert_spans, call, server, traceparent_of
 from harness.parents import Counts, count_parents, id_of
 from harness.ports import free_port
 from harness.processes import CACHE, NONE, Launcher, Program
@@ -130,3 +130,26 @@ def test_http1_server_that_calls_by_http2(launcher: Launcher, receiver: Receiver
     right, wrong, none = count_parents(spans)
     print(right, wrong, none)
     assert wrong == 0 and right > 0
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_websocket(launcher: Launcher, receiver: Receiver, version: str) -> None:
+    """Extended CONNECT (RFC 8441): one span on either side, and what passes through it is none."""
+    def talk(how: str) -> tuple[Program, bytes]:
+        program = launcher.start(VERSIONS[version], PROGRAMS / "websocket2.js", port=free_port(), how=how, service="server")
+        done = launcher.run(VERSIONS[version], PROGRAMS / "websocket2.js", address(program), how=how, service="client")
+        assert done.code == 0, done.err
+        return program, done.out
+
+    _, bare = talk(NONE)
+    program, out = talk("")
+    assert out == bare and out.startswith(b'"200 echo') and b"/inside?id=2" in out
+    spans = assert_exactly(receiver, 2, h2.control(address(program)))
+    url = f"{address(program)}/chat?room=1"
+    called, served = assert_spans(
+        spans,
+        call(url, method="CONNECT", version="2"),
+        server("/chat", program.port, query="room=1", method="CONNECT", version="2", host="localhost", user_agent=None),
+    )
+    assert_root(called)
+    assert_child(served, called)
