@@ -213,9 +213,7 @@ unsafe extern "C" fn hand_out(env: Env, info: Info) -> Value {
         .flatten();
     if let Some(text) = handed {
         // SAFETY: as above; the text's length is told.
-        unsafe {
-            (api.create_string_utf8)(env, text.as_ptr().cast(), text.len(), &raw mut result)
-        };
+        unsafe { (api.create_string_utf8)(env, text.as_ptr().cast(), text.len(), &raw mut result) };
     }
     result
 }
