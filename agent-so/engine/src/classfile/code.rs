@@ -143,7 +143,10 @@ pub(super) fn apply(
                 return Some(None);
             };
             load(&mut front, of, local);
-            invoke(&mut front, added.helper(name, &format!("({told}{of}){of}"))?);
+            invoke(
+                &mut front,
+                added.helper(name, &format!("({told}{of}){of}"))?,
+            );
             front.extend([store_of(of), local]);
         }
         Change::Notify { name } => invoke(&mut front, added.helper(name, "()V")?),

@@ -128,7 +128,11 @@ fn a_helper_is_told_numbers_as_they_are_and_may_change_one() {
         let (old, new) = (instructions(SAMPLE, "both"), instructions(&file, "both"));
         let added = new.len() - old.len();
         assert_eq!(new[added..], old);
-        let added: Vec<u8> = new[..added].iter().copied().skip_while(|o| *o == 0).collect();
+        let added: Vec<u8> = new[..added]
+            .iter()
+            .copied()
+            .skip_while(|o| *o == 0)
+            .collect();
         assert_eq!((&added[..5], &added[7..]), (front, end));
     }
     // A method without such a parameter is left as it is.
