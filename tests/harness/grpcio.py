@@ -1,8 +1,11 @@
-"""grpcio within the tests' own process, where no agent is: a caller of many at once on one channel, and a service that keeps what it sees."""
+"""A caller by grpcio, of many at once on one channel, and a service that keeps what it sees: in the tests' own process, where no agent is, or
+in one of their own."""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -75,3 +78,14 @@ def peer() -> Iterator[Peer]:
         yield made
     finally:
         server.stop(None).wait()
+
+
+def serve() -> None:
+    """In a program of its own."""
+    server = grpc.server(ThreadPoolExecutor(50), handlers=[Peer()], options=[("grpc.so_reuseport", 0)])
+    server.add_insecure_port(f"127.0.0.1:{os.environ['PORT']}")
+    server.start()
+    ended = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    ended.wait()
+    server.stop(None).wait()

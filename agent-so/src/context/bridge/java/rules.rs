@@ -410,9 +410,9 @@ pub(super) static CLASSES: [Class; 35] = [
 
 /// The rules for the class of this internal name.
 pub(super) fn of(name: &[u8]) -> Option<&'static Class> {
-    let known = |front: &&&[u8]| name.starts_with(front);
     // gRPC brings a copy of Netty.
     let name = name.strip_prefix(b"io/grpc/netty/shaded/").unwrap_or(name);
+    let known = |front: &&&[u8]| name.starts_with(front);
     let fronts: [&[u8]; 12] = [
         b"java/util/",
         b"java/lang/V",
@@ -441,5 +441,7 @@ mod tests {
             assert_eq!(of(class.name.as_bytes()).map(|c| c.name), Some(class.name));
         }
         assert!(of(b"java/lang/String").is_none());
+        let shaded = b"io/grpc/netty/shaded/io/netty/handler/codec/http2/HpackEncoder";
+        assert!(of(shaded).is_some());
     }
 }

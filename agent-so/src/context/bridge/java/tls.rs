@@ -72,10 +72,23 @@ fn piece(bytes: &[u8]) -> iovec {
     }
 }
 
-pub(super) unsafe extern "C" fn follows(_: *mut JNIEnv, _: jclass, session: jlong) -> jboolean {
-    contain(|| enter(session, Doing::Else).is_some())
+pub(super) unsafe extern "C" fn follows(
+    _: *mut JNIEnv,
+    _: jclass,
+    session: jlong,
+    writing: jboolean,
+) -> jboolean {
+    // Not as anything else: one thread may read from a session while another writes to it.
+    contain(|| enter(session, doing(writing)).is_some())
         .unwrap_or_default()
         .into()
+}
+
+fn doing(writing: jboolean) -> Doing {
+    match writing {
+        JNI_TRUE => Doing::Writes,
+        _ => Doing::Reads,
+    }
 }
 
 pub(super) unsafe extern "C" fn shaken(
@@ -105,11 +118,9 @@ pub(super) unsafe extern "C" fn failed(
     writing: jboolean,
 ) {
     contain(|| {
-        let writing = writing == JNI_TRUE;
-        let doing = if writing { Doing::Writes } else { Doing::Reads };
-        let call = enter(session, doing)?;
+        let call = enter(session, doing(writing))?;
         call.failed(Fault::Other);
-        if writing {
+        if writing == JNI_TRUE {
             observe::wrote_on(&call, -1, piece(&[]));
         } else {
             observe::received_on(&call, -1, piece(&[]));
