@@ -1,7 +1,7 @@
 """A gRPC client: grpc_client.py MODE TARGET CALLS, where MODE is sync or aio and CALLS a JSON list.
 
 Each call is {"id", "kind", "request", ...}: `how` is call, with_call or future; `timeout`; `cancel`: once there is a file of this
-name; `method`, if not that of its kind; `traceparent`: the caller's own; `gzip`; `ready`: wait for the server; `parts`: messages of a streamed request.
+name; `method`, if not that of its kind; `traceparent`: the caller's own; `gzip`; `ready`: wait for the server; `parts`: messages of a streamed request; `pad`: blanks in each.
 With AT_ONCE so many are made at once, on CHANNELS in turn. It prints a list of {"id", "code", "answers"} as JSON, and what is done meanwhile
 to its error output. CA: TLS with this certificate. OPTIONS: of the channels.
 """
@@ -44,6 +44,10 @@ def arguments(call: dict) -> dict:
     }
 
 
+def body(call: dict) -> bytes:
+    return json.dumps(call.get("request", {})).encode() + b" " * call.get("pad", 0)
+
+
 def multicallable(channel, call: dict):
     return getattr(channel, call["kind"])(call.get("method", f"/test.Echo/{call['kind']}"))
 
@@ -62,7 +66,7 @@ def result(call: dict, answers: list[bytes], code: grpc.StatusCode) -> dict:
 
 
 def sync(channel: grpc.Channel, call: dict) -> dict:
-    make, request = multicallable(channel, call), json.dumps(call.get("request", {})).encode()
+    make, request = multicallable(channel, call), body(call)
     streamed = call["kind"].startswith("stream")
     given = iter([request] * call.get("parts", 2)) if streamed else request
     answers: list[bytes] = []
@@ -92,7 +96,7 @@ def sync(channel: grpc.Channel, call: dict) -> dict:
 
 
 async def aio(channel: grpc.aio.Channel, call: dict) -> dict:
-    make, request = multicallable(channel, call), json.dumps(call.get("request", {})).encode()
+    make, request = multicallable(channel, call), body(call)
     streamed = call["kind"].startswith("stream")
     given = iter([request] * call.get("parts", 2)) if streamed else request
     made, answers = make(given, **arguments(call)), []

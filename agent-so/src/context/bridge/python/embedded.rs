@@ -106,7 +106,11 @@ pub(super) fn look(state: &State) {
 ///
 /// # Safety
 /// The interpreter's lock is held, and what the names stand for are objects or null.
-pub(super) unsafe fn run(text: &str, names: &[(&CStr, Object)], functions: &[&'static Method]) -> Object {
+pub(super) unsafe fn run(
+    text: &str,
+    names: &[(&CStr, Object)],
+    functions: &[&'static Method],
+) -> Object {
     const FILE: i32 = 257;
     // SAFETY: by the caller's promise; strings are NUL-terminated; null is checked before use, new references are given up.
     unsafe {

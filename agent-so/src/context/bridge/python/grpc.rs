@@ -53,7 +53,11 @@ fn carry_calls() {
             }
         }
         let names = [(c"request", request), (c"sides", sides)];
-        let done = embedded::run(text, &names, &[&embedded::CURRENT, &HANDED, &CARRIER, &LOADED]);
+        let done = embedded::run(
+            text,
+            &names,
+            &[&embedded::CURRENT, &HANDED, &CARRIER, &LOADED],
+        );
         if !done.is_null() {
             speak_for_all();
         }
