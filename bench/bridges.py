@@ -5,6 +5,7 @@ All requests are traced. The upstream (nginx), the load (wrk) and the sink have 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -112,8 +113,10 @@ def free_port() -> int:
 
 def family(pid: int) -> list[int]:
     """A process and all that it has started."""
-    threads = Path(f"/proc/{pid}/task").iterdir()
-    children = [int(child) for thread in threads for child in (thread / "children").read_text().split()]
+    children = []
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            children += map(int, (thread / "children").read_text().split())
     return [pid, *(one for child in children for one in family(child))]
 
 

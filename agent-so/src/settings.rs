@@ -7,7 +7,7 @@ use agent_engine::config::{Coexist, Config, instrumentation::Instrumentation};
 use agent_engine::context::headers::{Outgoing, write_context_headers};
 use agent_engine::context::{SpanContext, TraceFlags, TraceId, parse_traceparent, tracestate};
 use agent_engine::exchange::{Exchange, Field, Kind};
-use agent_engine::protocol::outgoing::Head;
+use agent_engine::protocol::outgoing::{Head, Syntax};
 use agent_engine::resource::program::base_name;
 use agent_engine::sampler::Sampler;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
@@ -40,7 +40,12 @@ pub(crate) enum Room {
     All,
     /// Half, at least (haproxy: `tune.maxrewrite`).
     Half,
+    /// All, for calls of gRPC and nothing else (a bridge finds the request by what its handler is told: [`pass_on_calls`]).
+    Calls,
 }
+
+/// See [`pass_on_calls`].
+static CALLS: AtomicBool = AtomicBool::new(false);
 
 static SETTINGS: AtomicPtr<Settings> = AtomicPtr::new(std::ptr::null_mut());
 
@@ -133,9 +138,20 @@ pub(crate) fn serves_one_by_one() -> bool {
     get().one_by_one
 }
 
-/// Whether the program is given the contexts of its requests to pass on, and how much room it has for them.
+/// Whether the program is a proxy that is given the contexts of its requests to pass on, and how much room it has for them.
 pub(crate) fn passes_on() -> Option<Room> {
     get().passes_on
+}
+
+/// Whether requests are given their contexts for the program to read.
+pub(crate) fn gives_contexts() -> Option<Room> {
+    let calls = || CALLS.load(Ordering::Relaxed).then_some(Room::Calls);
+    passes_on().or_else(calls)
+}
+
+/// From here on calls of gRPC are given their contexts.
+pub(crate) fn pass_on_calls() {
+    CALLS.store(true, Ordering::Relaxed);
 }
 
 /// Index of a header to capture.
@@ -261,6 +277,25 @@ impl Settings {
         self.stands_aside()
             && exchange.text(Field::Method) == Some(b"POST")
             && path(exchange.text(Field::Target).unwrap_or_default()).ends_with(b"/v1/traces")
+    }
+
+    /// Writes a `traceparent` alone; returns the length of all that `syntax` makes of it.
+    pub(crate) fn write_traceparent(
+        &self,
+        out: &mut [u8],
+        context: &SpanContext,
+        syntax: Syntax,
+    ) -> usize {
+        let outgoing = Outgoing {
+            syntax,
+            propagators: self.config.propagators,
+            context: Some(context),
+            tracestate: &[],
+            baggage: &[],
+            has_tracestate: true,
+            has_baggage: true,
+        };
+        write_context_headers(&outgoing, out)
     }
 
     /// Writes the context headers of an outgoing request as they are to be spliced in; returns their length.

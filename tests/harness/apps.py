@@ -92,13 +92,13 @@ class Site:
                                    port=port, **options)
 
     def start_haproxy(self, upstream_port: int = 9, tls: bool = False, upstream_tls: bool = False,
-                      mode: str = "http", master: bool = False, server: str = "", backend: str = "",
+                      mode: str = "http", master: bool = False, bind: str = "", server: str = "", backend: str = "",
                       **options: Any) -> Program:
-        """`master`: a process that starts the ones which serve; `server`, `backend`: more of haproxy's words."""
+        """`master`: a process that starts the ones which serve; `bind`, `server`, `backend`: more of haproxy's words."""
         port, files = free_port(), certificates()
         config = self.config(
             APPS / "haproxy/haproxy.cfg.template", PORT=port, MODE=mode, UPSTREAM=f"127.0.0.1:{upstream_port}",
-            BIND=f"ssl crt {files.both}" if tls else "", BACKEND=backend,
+            BIND=f"{f'ssl crt {files.both}' if tls else ''} {bind}", BACKEND=backend,
             SERVER=f"{server} ssl verify required ca-file {files.ca} sni str({HOST}) verifyhost {HOST}" if upstream_tls else server,
         )
         return self.launcher.start("haproxy", "-W" if master else "-db", "-f", config, port=port, **options)

@@ -12,6 +12,7 @@ from harness.processes import CACHE
 PROGRAMS = Path(__file__).parent.parent / "programs/java"
 LIBRARIES = CACHE / "java-libraries"
 OPENTELEMETRY = CACHE / "java-agent/opentelemetry-javaagent.jar"
+GRPC = CACHE / "java-grpc"  # a directory for each version
 RUNTIMES = CACHE / "java-runtimes"
 
 
@@ -36,11 +37,11 @@ def runtimes() -> dict[int, Path]:
     return dict(sorted({**others, **jdks()}.items()))
 
 
-def compiled(directory: Path, *programs: str) -> Path:
+def compiled(directory: Path, *programs: str, libraries: Path = LIBRARIES) -> Path:
     """A directory with the classes of these programs, for every version from 11 on."""
     javac = jdks()[17] / "bin/javac"
     sources = [str(PROGRAMS / f"{program}.java") for program in programs]
-    words = [javac, "-nowarn", "-Xlint:-options", "-source", "11", "-target", "11", "-cp", f"{LIBRARIES}/*", "-d", directory]
+    words = [javac, "-nowarn", "-Xlint:-options", "-source", "11", "-target", "11", "-cp", f"{libraries}/*", "-d", directory]
     done = subprocess.run([*words, *sources], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return directory

@@ -1,5 +1,5 @@
 // HTTP/2 by node's own module: `node http2.js` serves (PORT; TLS with TLS_CERT and TLS_KEY), `node http2.js URL COUNT` calls
-// URL/echo?id=0.. all at once on one connection and prints what each answer says.
+// URL/echo?id=0.. all at once on one connection (with BODIES each third one is a POST) and prints what each answer says.
 //
 // /echo?id=&delay=    the headers of the request, after so many milliseconds
 'use strict';
@@ -39,7 +39,8 @@ function ask(session, target, body) {
 async function call(url, count) {
   const session = http2.connect(url);
   const targets = Array.from({ length: count }, (_, id) => `/echo?id=${id}&delay=${(id * 7) % 30}`);
-  const answers = await Promise.all(targets.map((target, id) => ask(session, target, id % 3 ? undefined : 'x'.repeat(id * 100 + 1))));
+  const body = (id) => (process.env.BODIES && id % 3 === 0 ? 'x'.repeat(id * 100 + 1) : undefined);
+  const answers = await Promise.all(targets.map((target, id) => ask(session, target, body(id))));
   session.close();
   console.log(JSON.stringify(answers));
 }

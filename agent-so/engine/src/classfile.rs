@@ -1,4 +1,4 @@
-//! Small changes to Java class files: a call at the entry of a method, or one call in it replaced by another.
+//! Small changes to Java class files: a call at the entry of a method (which may change a parameter), or one call in it replaced by another.
 //!
 //! Only what needs no analysis of the code is done. What is inserted stands before the first instruction, is padded to a
 //! multiple of four bytes (switches keep their alignment), and leaves stack and locals as it found them: every offset behind
@@ -33,6 +33,22 @@ pub enum Change {
         name: &'static str,
         /// What it is told.
         argument: Argument,
+    },
+    /// At entry: `Helper.name(argument, other)`.
+    TellBoth {
+        /// The helper's method, which takes an object for each that it is told, numbers as they are, and gives nothing.
+        name: &'static str,
+        /// What it is told.
+        arguments: [Argument; 2],
+    },
+    /// At entry: a parameter becomes what `Helper.name(argument, parameter)` gives.
+    Set {
+        /// The helper's method.
+        name: &'static str,
+        /// What it is told besides.
+        argument: Argument,
+        /// The type of the parameter, the first one of that type; no object.
+        parameter: &'static str,
     },
     /// At entry: `Helper.name()`.
     Notify {

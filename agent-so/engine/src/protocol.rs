@@ -8,7 +8,7 @@ mod detect;
 pub(crate) mod fastcgi;
 mod fields;
 pub mod http1;
-mod http2;
+pub mod http2;
 pub mod outgoing;
 #[cfg(test)]
 mod tests;
@@ -17,6 +17,7 @@ pub mod wide;
 
 use crate::exchange::{Exchange, Fault, Field, Kind};
 use detect::{Detector, Found};
+use http2::arrivals::Arrivals;
 use outgoing::{BlockEdit, Head, RequestScan, Syntax};
 use tls::Hello;
 use wide::{Wide, WideId};
@@ -267,6 +268,15 @@ impl Stream {
             Stage::Detecting => self.detector.is_fresh().then_some(HeadPart::Start),
             Stage::Http1(machine) => machine.request_head(),
             Stage::Http2(_) | Stage::FastCgi(_) | Stage::Tunnel | Stage::Opaque => None,
+        }
+    }
+
+    /// Where the requests of HTTP/2 would be in what is read next, if this connection is one, or may become one with its next byte.
+    pub fn arrivals(&self) -> Option<Arrivals> {
+        match &self.stage {
+            Stage::Detecting => self.detector.is_fresh().then(Arrivals::fresh),
+            Stage::Http2(machine) => machine.arrivals(),
+            Stage::Http1(_) | Stage::FastCgi(_) | Stage::Tunnel | Stage::Opaque => None,
         }
     }
 

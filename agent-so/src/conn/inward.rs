@@ -9,7 +9,11 @@
 //!
 //! It is done only where the program can notice no more than that: the head is whole in this read, or (nginx, which begins with
 //! a small buffer) its last lines are; it is the only one that ends in it; and the buffer has the room that the program leaves
-//! for lines of its own.
+//! for lines of its own. In HTTP/2 it is a field of the header block (`streams`), of each request that has none.
+//!
+//! A bridge may ask for the same where a handler is told of the headers, but not of the connection they came on (gRPC in Python).
+
+mod streams;
 
 use super::slot::{At, Inner};
 use crate::context::server;
@@ -19,6 +23,8 @@ use agent_engine::context;
 use agent_engine::exchange::{Field, Kind};
 use agent_engine::protocol::HeadPart;
 use agent_engine::protocol::http1::scan::{HeadScan, Scan};
+use agent_engine::protocol::http2::arrivals::Arrivals;
+use agent_engine::protocol::outgoing::Syntax;
 use libc::iovec;
 
 /// Most lines of a head that gets one more: programs have limits too (haproxy: 101 by default).
@@ -28,20 +34,24 @@ const LINES: usize = 64;
 #[derive(Clone, Copy)]
 pub(super) struct Before {
     room: Room,
-    part: HeadPart,
+    /// HTTP/1, or a new connection.
+    part: Option<HeadPart>,
+    /// HTTP/2, or a new connection.
+    arrivals: Option<Arrivals>,
     served: u32,
 }
 
 /// Before a read is fed: whether a request may be given its context. `None` for all programs but a few.
 pub(super) fn expected(inner: &Inner) -> Option<Before> {
     Some(Before {
-        room: settings::passes_on()?,
-        part: inner.stream.request_head()?,
+        room: settings::gives_contexts()?,
+        part: inner.stream.request_head(),
+        arrivals: inner.stream.arrivals(),
         served: inner.meta.requests_served,
     })
 }
 
-/// After `count` bytes in `buffer` were fed: how many bytes longer they have become.
+/// After `count` bytes in `buffer`, all that was read, were fed: how many bytes longer they have become.
 ///
 /// # Safety
 /// `buffer` is what the program passed to the read that has just returned `count`, the connection's lock is held.
@@ -52,9 +62,18 @@ pub(super) unsafe fn give(
     buffer: iovec,
     count: usize,
 ) -> usize {
-    if inner.stream.role() != Some(Kind::Server)
-        || inner.meta.requests_served != before.served.wrapping_add(1)
-    {
+    if inner.stream.role() != Some(Kind::Server) || inner.meta.requests_served == before.served {
+        return 0;
+    }
+    // SAFETY: a buffer of the program's of that length, which it cannot use before its call has returned.
+    let bytes =
+        unsafe { std::slice::from_raw_parts_mut(buffer.iov_base.cast::<u8>(), buffer.iov_len) };
+    if inner.stream.is_multiplexed() {
+        return before.arrivals.map_or(0, |arrivals| {
+            streams::give(at, inner, before.room, arrivals, bytes, count)
+        });
+    }
+    if inner.meta.requests_served != before.served.wrapping_add(1) {
         return 0;
     }
     let reference = inner.meta.newest;
@@ -64,9 +83,6 @@ pub(super) unsafe fn give(
     if !record.is_open(reference) {
         return 0;
     }
-    // SAFETY: a buffer of the program's of that length, which it cannot use before its call has returned.
-    let bytes =
-        unsafe { std::slice::from_raw_parts_mut(buffer.iov_base.cast::<u8>(), buffer.iov_len) };
     // SAFETY: the lock is held, and the record is the exchange that has just begun on this connection.
     let Some(text) = (unsafe { text_for(record, &bytes[..count], before, bytes.len()) }) else {
         return 0;
@@ -105,7 +121,7 @@ unsafe fn text_for<'a>(
         return None;
     }
     let mut scan = HeadScan::default();
-    let at = match before.part {
+    let at = match before.part? {
         HeadPart::Start => {
             if scan.push(bytes) != Scan::Complete {
                 return None;
@@ -130,9 +146,11 @@ unsafe fn text_for<'a>(
         return None;
     }
     let lines = memchr::memchr_iter(b'\n', &bytes[..scan.head_len]).count();
-    let len = settings::get().write_headers(buffer, &identity.span, &[], &[], &scan.head());
+    let syntax = Syntax::FieldLines;
+    let len = settings::get().write_traceparent(buffer, &identity.span, syntax);
     let fits = match before.room {
         Room::All => bytes.len() + len < size,
+        Room::Calls => false,
         Room::Half => bytes.len() + len < size / 2 && lines <= LINES,
     };
     (len > 0 && fits).then(|| Text {

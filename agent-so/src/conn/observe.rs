@@ -17,34 +17,13 @@ use agent_engine::protocol::http1::Tail;
 use agent_engine::protocol::{Direction, Ended, Verdict};
 use libc::iovec;
 
-/// A read returned `result` (as the real call gave it, errno set) into `buffers`. `plain`: by `read`, as of a file.
-pub(crate) fn received(fd: i32, word: u32, result: isize, buffers: &[iovec], plain: bool) {
-    read_by(fd, word, result, buffers, plain, false);
-}
-
-/// As [`received`], into one buffer. Returns how many bytes more the program is to see (`conn::inward`).
-pub(crate) fn received_into(
-    fd: i32,
-    word: u32,
-    result: isize,
-    buffer: iovec,
-    plain: bool,
-) -> isize {
-    read_by(fd, word, result, &[buffer], plain, true)
-}
-
-fn read_by(
-    fd: i32,
-    word: u32,
-    result: isize,
-    buffers: &[iovec],
-    plain: bool,
-    growing: bool,
-) -> isize {
+/// A read returned `result` (as the real call gave it, errno set) into `buffers`. `plain`: by `read`, as of a file. Returns how
+/// many bytes more the program is to see (`conn::inward`).
+pub(crate) fn received(fd: i32, word: u32, result: isize, buffers: &[iovec], plain: bool) -> isize {
     if result == 0 && !buffers.iter().any(|b| b.iov_len > 0) {
         return 0;
     }
-    with_socket(fd, word, result, |at| took(at, result, buffers, growing))
+    with_socket(fd, word, result, |at| took(at, result, buffers, true))
         .map_or(0, |took| took.told(plain))
 }
 
@@ -80,7 +59,7 @@ impl Took {
     }
 }
 
-/// `growing`: there is one buffer, and the program can be told of more bytes in it.
+/// `growing`: the program can be told of more bytes, if what was read is in the first buffer.
 fn took(at: &At, result: isize, buffers: &[iovec], growing: bool) -> Took {
     let fate = at.fate(result);
     if matches!(fate, Fate::Nothing) {
@@ -126,8 +105,8 @@ fn took(at: &At, result: isize, buffers: &[iovec], growing: bool) -> Took {
         context::turn::read_head(at.fd());
     }
     let more = match (expected, buffers) {
-        // SAFETY: the program's buffer, of a read that brought so many bytes; the lock is held.
-        (Some(expected), [buffer]) => unsafe {
+        // SAFETY: the program's buffer, into which a read brought so many bytes; the lock is held.
+        (Some(expected), [buffer, ..]) if (1..=buffer.iov_len as isize).contains(&result) => unsafe {
             inward::give(at, inner, expected, *buffer, result as usize)
         },
         _ => 0,

@@ -51,10 +51,21 @@ pub(crate) fn claim(fd: i32, target: &[u8]) -> Ref {
 /// The open request of this stream on the HTTP/2 connection of `fd`, or [`Ref::NOBODY`].
 pub(crate) fn on_stream(fd: i32, stream: u32) -> Ref {
     on_connection(fd, |state, inner| {
-        let id = inner.stream.exchange_on(wide(state, inner)?, stream)?;
-        let (_, reference) = record(state, id)?;
+        let (_, reference) = of_stream(state, inner, stream)?;
         context::is_open(state, reference).then_some(reference)
     })
+}
+
+/// The request of this stream, open or not, on a connection whose lock is held.
+pub(super) fn of_stream(
+    state: &'static State,
+    inner: &Inner,
+    stream: u32,
+) -> Option<(&'static Record, Ref)> {
+    record(
+        state,
+        inner.stream.exchange_on(wide(state, inner)?, stream)?,
+    )
 }
 
 /// Calls `f` with the lock of the connection of a socket, or of the TLS session that the socket carries.

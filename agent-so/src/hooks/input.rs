@@ -18,28 +18,20 @@ fn piece(buffer: *mut c_void, len: size_t) -> iovec {
     }
 }
 
-/// Returns what the program is to see.
-fn took_one(fd: c_int, word: u32, result: ssize_t, buffer: iovec, flags: c_int) -> ssize_t {
-    if flags & (NOT_CONSUMED | libc::MSG_TRUNC) != 0 {
-        took(fd, word, result, &[buffer], flags);
-        return result;
-    }
-    result + observe::received_into(fd, word, result, buffer, flags == PLAIN)
-}
-
 /// In the place of flags: the call was `read`, which has none.
 const PLAIN: c_int = 1 << 30;
 
-fn took(fd: c_int, word: u32, result: ssize_t, buffers: &[iovec], flags: c_int) {
+/// Returns what the program is to see.
+fn took(fd: c_int, word: u32, result: ssize_t, buffers: &[iovec], flags: c_int) -> ssize_t {
     if flags & NOT_CONSUMED != 0 {
-        return;
+        return result;
     }
     // MSG_TRUNC on a stream discards bytes instead of storing them.
     if flags & libc::MSG_TRUNC != 0 {
         observe::passed_unseen(fd, word, Direction::In, result);
-    } else {
-        observe::received(fd, word, result, buffers, flags == PLAIN);
+        return result;
     }
+    result + observe::received(fd, word, result, buffers, flags == PLAIN)
 }
 
 /// Each hook is two functions, so that the first one, which every read of a file or pipe takes, has no frame and
@@ -72,7 +64,7 @@ macro_rules! simple_reads {
                     }
                     // SAFETY: the program's own call.
                     let result = unsafe { real::$name(fd, $($arg),*) };
-                    took_one(fd, word, result, piece($buffer, $len), $flags)
+                    took(fd, word, result, &[piece($buffer, $len)], $flags)
                 }
             )*
         }
@@ -121,11 +113,10 @@ pub(crate) unsafe extern "C" fn readv(fd: c_int, pieces: *const iovec, count: c_
     if result >= 0 {
         // SAFETY: the call succeeded with these pieces.
         let pieces = unsafe { checked(pieces, count as usize) };
-        took(fd, word, result, pieces, 0);
+        took(fd, word, result, pieces, 0)
     } else {
-        took(fd, word, result, &[], 0);
+        took(fd, word, result, &[], 0)
     }
-    result
 }
 
 /// Hook of `recvmsg`: also notes descriptors that arrive, whose numbers meant something else before.
@@ -147,20 +138,30 @@ pub(crate) unsafe extern "C" fn recvmsg(fd: c_int, message: *mut msghdr, flags: 
         return result;
     }
     // SAFETY: the kernel has just filled it in.
-    unsafe { took_message(fd, word, &*message, result, flags) };
-    result
+    unsafe { took_message(fd, word, &*message, result, flags) }
 }
 
-unsafe fn took_message(fd: c_int, word: u32, message: &msghdr, result: ssize_t, flags: c_int) {
+/// Returns how many bytes the program is to see.
+///
+/// # Safety
+/// The message is one that the kernel has filled in, with `result` bytes.
+unsafe fn took_message(
+    fd: c_int,
+    word: u32,
+    message: &msghdr,
+    result: ssize_t,
+    flags: c_int,
+) -> ssize_t {
     if message.msg_controllen > 0 {
-        // SAFETY: forwarded: the message is one that the kernel filled in.
+        // SAFETY: by the caller's promise.
         unsafe { arrived(message) };
     }
-    if word != IGNORED {
-        // SAFETY: as above.
-        let pieces = unsafe { checked(message.msg_iov, message.msg_iovlen) };
-        took(fd, word, result, pieces, flags);
+    if word == IGNORED {
+        return result;
     }
+    // SAFETY: as above.
+    let pieces = unsafe { checked(message.msg_iov, message.msg_iovlen) };
+    took(fd, word, result, pieces, flags)
 }
 
 /// Forgets what the numbers of descriptors passed by SCM_RIGHTS were.
@@ -205,14 +206,9 @@ pub(crate) unsafe extern "C" fn recvmmsg(
     for i in 0..result.max(0) as usize {
         // SAFETY: the kernel has filled in this many messages.
         unsafe {
-            let message = &*messages.add(i);
-            took_message(
-                fd,
-                word,
-                &message.msg_hdr,
-                message.msg_len as ssize_t,
-                flags,
-            );
+            let message = &mut *messages.add(i);
+            let len = message.msg_len as ssize_t;
+            message.msg_len = took_message(fd, word, &message.msg_hdr, len, flags) as c_uint;
         }
     }
     if result < 0 && word != IGNORED {

@@ -42,6 +42,27 @@ impl<'a> Signature<'a> {
             slots,
         })
     }
+
+    /// Type and local variable of the first parameter whose type begins like that.
+    fn find(&self, start: &str) -> Option<(&'a str, u8)> {
+        let mut all = self.parameters.iter();
+        all.find(|(of, _)| of.starts_with(start)).copied()
+    }
+
+    /// Pushes an argument. Gives the type as which a helper takes it; `None` where the method has no such one.
+    fn push(&self, out: &mut Vec<u8>, argument: Argument) -> Option<&'a str> {
+        const OBJECT: &str = "Ljava/lang/Object;";
+        let (of, local) = match argument {
+            Argument::This if self.has_this => (OBJECT, 0),
+            Argument::This => return None,
+            Argument::Of(start) => self.find(start)?,
+        };
+        load(out, of, local);
+        Some(match of.as_bytes().first() {
+            Some(b'L' | b'[') => OBJECT,
+            _ => of,
+        })
+    }
 }
 
 fn load(out: &mut Vec<u8>, of: &str, local: u8) {
@@ -53,6 +74,16 @@ fn load(out: &mut Vec<u8>, of: &str, local: u8) {
         _ => 0x15,
     });
     out.push(local);
+}
+
+fn store_of(what: &str) -> u8 {
+    match what.as_bytes().first() {
+        Some(b'J') => 0x37,
+        Some(b'F') => 0x38,
+        Some(b'D') => 0x39,
+        Some(b'L' | b'[') => 0x3a,
+        _ => 0x36,
+    }
 }
 
 fn return_of(what: &str) -> u8 {
@@ -90,19 +121,33 @@ pub(super) fn apply(
     let mut branches = false;
     match *change {
         Change::Tell { name, argument } => {
-            let local = match argument {
-                Argument::This => signature.has_this.then_some(0),
-                Argument::Of(start) => {
-                    let mut all = signature.parameters.iter();
-                    all.find(|(of, _)| of.starts_with(start))
-                        .map(|(_, local)| *local)
-                }
-            };
-            let Some(local) = local else {
+            let Some(of) = signature.push(&mut front, argument) else {
                 return Some(None);
             };
-            front.extend([ALOAD, local]);
-            invoke(&mut front, added.helper(name, "(Ljava/lang/Object;)V")?);
+            invoke(&mut front, added.helper(name, &format!("({of})V"))?);
+        }
+        Change::TellBoth { name, arguments } => {
+            let [one, other] = arguments.map(|argument| signature.push(&mut front, argument));
+            let (Some(one), Some(other)) = (one, other) else {
+                return Some(None);
+            };
+            invoke(&mut front, added.helper(name, &format!("({one}{other})V"))?);
+        }
+        Change::Set {
+            name,
+            argument,
+            parameter,
+        } => {
+            let told = signature.push(&mut front, argument);
+            let (Some(told), Some((of, local))) = (told, signature.find(parameter)) else {
+                return Some(None);
+            };
+            load(&mut front, of, local);
+            invoke(
+                &mut front,
+                added.helper(name, &format!("({told}{of}){of}"))?,
+            );
+            front.extend([store_of(of), local]);
         }
         Change::Notify { name } => invoke(&mut front, added.helper(name, "()V")?),
         Change::Delegate { guard, name } => {

@@ -106,6 +106,40 @@ fn a_call_at_entry_is_followed_by_the_method_as_it_was() {
 }
 
 #[test]
+fn a_helper_is_told_numbers_as_they_are_and_may_change_one() {
+    const BOTH: Change = Change::TellBoth {
+        name: "both",
+        arguments: [Argument::Of("Ljava/lang/"), Argument::Of("I")],
+    };
+    const SET: Change = Change::Set {
+        name: "set",
+        argument: Argument::This,
+        parameter: "I",
+    };
+    let told: &[u8] = &[0x19, 2, 0x15, 1, 0xb8];
+    let set: &[u8] = &[0x19, 0, 0x15, 1, 0xb8];
+    for (change, descriptor, front, end) in [
+        (BOTH, &b"(Ljava/lang/Object;I)V"[..], told, &[][..]),
+        (SET, b"(Ljava/lang/Object;I)I", set, &[0x36, 1]),
+    ] {
+        let (file, applied) = changed(&[rule("both", change)]);
+        assert_eq!(applied, [1]);
+        assert!(memchr::memmem::find(&file, descriptor).is_some());
+        let (old, new) = (instructions(SAMPLE, "both"), instructions(&file, "both"));
+        let added = new.len() - old.len();
+        assert_eq!(new[added..], old);
+        let added: Vec<u8> = new[..added]
+            .iter()
+            .copied()
+            .skip_while(|o| *o == 0)
+            .collect();
+        assert_eq!((&added[..5], &added[7..]), (front, end));
+    }
+    // A method without such a parameter is left as it is.
+    assert!(change(SAMPLE, HELPER, &[rule("loop", BOTH), rule("loop", SET)]).is_none());
+}
+
+#[test]
 fn a_method_that_stands_in_gets_all_arguments_and_returns() {
     let (file, applied) = changed(&[rule("both", DELEGATE)]);
     assert_eq!(applied, [1]);

@@ -10,6 +10,7 @@
 //! bytes are not told; a block of more than 64 CONTINUATION frames, and anything that is an error of the whole connection,
 //! ends the following. Header blocks may have any length.
 
+pub mod arrivals;
 mod block;
 mod ends;
 mod frames;
@@ -27,6 +28,7 @@ mod tests;
 use super::wide::WideId;
 use super::{Direction, Ended, ExchangeId, Host};
 use crate::exchange::{Fault, Kind};
+use arrivals::Arrivals;
 use block::Block;
 pub(super) use probe::{PREFIX_MAX, probe};
 
@@ -188,6 +190,15 @@ impl Machine {
                 self.newest_stream,
             )
         })
+    }
+
+    /// Where requests would be in what is read next.
+    pub(super) fn arrivals(&self) -> Option<Arrivals> {
+        let frames = &self.frames[Direction::In as usize];
+        if self.role != Kind::Server || self.over {
+            return None;
+        }
+        Arrivals::new(self.preface, frames, self.newest_stream)
     }
 
     /// The shape of the request whose head was fed last.

@@ -67,7 +67,7 @@ macro_rules! helpers {
 }
 
 /// The helper classes, in the order in which they can be defined.
-const HELPERS: [(&str, &[u8]); 10] = helpers![
+const HELPERS: [(&str, &[u8]); 16] = helpers![
     "otelrun/" "Agent",
     "java/util/concurrent/" "OtelRun",
     "java/util/concurrent/" "OtelRun$1",
@@ -75,6 +75,12 @@ const HELPERS: [(&str, &[u8]); 10] = helpers![
     "java/util/concurrent/" "OtelRunTable$Entry",
     "java/util/concurrent/" "OtelRunTable",
     "java/util/concurrent/" "OtelRunTasks",
+    "java/util/concurrent/" "OtelRunStreams",
+    "java/util/concurrent/" "OtelRunStreams$1",
+    "java/util/concurrent/" "OtelRunStreams$2",
+    "java/util/concurrent/" "OtelRunStreams$Headers",
+    "java/util/concurrent/" "OtelRunStreams$Headers$1",
+    "java/util/concurrent/" "OtelRunStreams$Methods",
     "java/util/concurrent/" "OtelRunTls$1",
     "java/util/concurrent/" "OtelRunTls$Owner",
     "java/util/concurrent/" "OtelRunTls$Wrap",

@@ -12,12 +12,13 @@ mod open;
 
 use super::set;
 use crate::conn::serving;
-use crate::context::server;
+use crate::context::{client, server};
 use crate::export::record::Ref;
 use crate::hooks::real;
 use crate::sys::process;
 use agent_engine::config::Config;
 use agent_engine::config::instrumentation::Instrumentation;
+use agent_engine::context::TRACEPARENT_LEN;
 use agent_engine::resource::program::base_name;
 use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -26,6 +27,7 @@ use std::sync::OnceLock;
 
 const SCRIPT: &str = concat!(
     include_str!("assets/routes.js"),
+    include_str!("assets/http2.js"),
     include_str!("assets/node.js")
 );
 /// The frameworks whose routes can be read, by the names that the script knows.
@@ -137,6 +139,17 @@ fn own_file() -> Option<CString> {
 fn claimed(fd: i32, target: &[u8]) -> Option<u64> {
     let reference = serving::claim(fd, target);
     (reference != Ref::NOBODY).then_some(reference.0)
+}
+
+/// The script's `stream(descriptor, number)`.
+fn streamed(fd: i32, stream: u32) -> Option<u64> {
+    let reference = serving::on_stream(fd, stream);
+    (reference != Ref::NOBODY).then_some(reference.0)
+}
+
+/// The script's `hand_out(token)`.
+fn handed_out(token: u64) -> Option<[u8; TRACEPARENT_LEN]> {
+    client::hand_out(Ref(token))
 }
 
 /// The script's `set(token)`.

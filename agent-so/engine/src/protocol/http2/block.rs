@@ -62,8 +62,9 @@ pub(super) struct Block {
 /// Where in the block fields may be added: offsets in the payload of its first frame.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Place {
-    /// Bytes in front of the block, and all of the payload.
+    /// Bytes in front of the block, those up to the padding, and all of the payload.
     pub(super) lead: u32,
+    pub(super) until: u32,
     pub(super) length: u32,
     /// How much of the block was read.
     at: u32,
@@ -98,9 +99,9 @@ impl Place {
         self.field_at = self.at;
     }
 
-    /// Offsets in the first frame are only those up to its end.
+    /// Offsets in the first frame are only those up to its padding.
     pub(super) fn sent(&self) -> Sent {
-        let inside = |end: u32| self.lead + end <= self.length;
+        let inside = |end: u32| self.lead + end <= self.until;
         let [from, to] = self.traceparent;
         Sent {
             length: self.length,

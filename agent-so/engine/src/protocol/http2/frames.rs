@@ -13,7 +13,7 @@ pub(super) const CONTINUATION: u8 = 9;
 pub(super) const END_STREAM: u8 = 0x1;
 pub(super) const ACK: u8 = 0x1;
 pub(super) const END_HEADERS: u8 = 0x4;
-const PADDED: u8 = 0x8;
+pub(super) const PADDED: u8 = 0x8;
 const PRIORITY: u8 = 0x20;
 
 /// Most bytes in front of a frame's content.
@@ -86,6 +86,11 @@ impl Frames {
         self.lead_len.into()
     }
 
+    /// Bytes of the payload up to the end of the content. Known when the lead is complete.
+    pub(super) fn content_end(&self) -> u32 {
+        self.length().saturating_sub(self.padding.into())
+    }
+
     /// Whether the next byte begins a frame, and no header block is under way.
     pub(super) fn is_between(&self) -> bool {
         self.have == 0 && self.continues == 0
@@ -99,6 +104,12 @@ impl Frames {
     /// Payload of the frame that is still to come, bytes; nothing while its header is not complete.
     pub(super) fn left(&self) -> Option<u32> {
         (usize::from(self.have) == HEADER).then_some(self.left)
+    }
+
+    /// Bytes up to the next frame, unless a header is half here or a header block goes on in that frame.
+    pub(super) fn until_next(&self) -> Option<usize> {
+        let left = if self.have == 0 { 0 } else { self.left()? };
+        (self.continues == 0).then_some(left as usize)
     }
 
     /// Whether the frames of a kind can carry the part of a header block, and this one ends it.

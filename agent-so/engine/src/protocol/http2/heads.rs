@@ -18,6 +18,7 @@ impl Machine {
         block.end_stream = frames.flags() & END_STREAM != 0;
         block.kind = self.role;
         block.place.lead = frames.lead_len();
+        block.place.until = frames.content_end();
         block.place.length = frames.length();
         if dir != self.request_direction() {
             if let Some(open) = self.get(stream, host) {

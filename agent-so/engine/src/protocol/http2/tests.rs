@@ -1,5 +1,6 @@
 //! Connections made by hand, and by other implementations.
 
+mod arrivals;
 mod calls;
 mod cases;
 mod hpack;

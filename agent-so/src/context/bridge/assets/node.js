@@ -27,10 +27,11 @@ try {
     /** What tells the route of a request that came in; none once it is told. */
     #route;
     static found(object, route) {
-      if (#token in object) object.#route = route;
+      const request = #token in object ? object : object.stream;  // what stands for a stream of HTTP/2 has no token
+      if (request && #token in request) request.#route = route;
     }
     static tell(response) {
-      const request = response.req;
+      const request = response.req ?? response;
       if (!request || !(#token in request) || !request.#route) return;
       const route = request.#route(request, response);
       if (route === undefined) return;
@@ -115,9 +116,41 @@ try {
     return requests.run(EVENT, on_behalf, token, original, socket, args);
   };
 
+  /** The token of the request of undici's that is being written; undefined between such. */
+  let written;
+  const writers = new WeakSet();
+  /** Undici says by this call whose turn it is, just before it makes a stream of HTTP/2. */
+  const watch_writes = (prototype) => {
+    if (writers.has(prototype)) return;
+    writers.add(prototype);
+    replace(prototype, 'onConnect', (original) => function (...args) {
+      written = tokens.get(this) ?? null;
+      queueMicrotask(() => { written = undefined; });
+      return Reflect.apply(original, this, args);
+    });
+  };
+
+  const modules = process.moduleLoadList;
+  let modules_seen = 0;
+  let follows_http2 = false;
+  /** Follows HTTP/2 once the program has loaded it. */
+  const look_for_http2 = (socket) => {
+    if (follows_http2 || !modules || modules.length === modules_seen) return;
+    modules_seen = modules.length;
+    follows_http2 = modules.includes('NativeModule http2');
+    if (!follows_http2) return;
+    const asking = () => (written === undefined ? mine() : written);
+    requests.run(EVENT, follow_http2, socket, { native, tokens, requests, nobody: EVENT, asking, replace, begin, tell_route });
+  };
+
   let installed = false;
   let marks_bodies = false;
   // Before the first request nobody has a token: until then nothing is replaced, and nothing loaded.
+  const begin = () => {
+    if (installed) return;
+    installed = true;
+    install();
+  };
   const install = () => {
     const net = require('net');
     const { ClientRequest, IncomingMessage } = require('http');
@@ -177,7 +210,10 @@ try {
         }
       }
     };
-    subscribe('undici:request:create', ({ request }) => tokens.set(request, asking(request)));
+    subscribe('undici:request:create', ({ request }) => {
+      tokens.set(request, asking(request));
+      watch_writes(Object.getPrototypeOf(request));
+    });
     subscribe('undici:client:sendHeaders', ({ request, socket }) => {
       const token = tokens.get(request) ?? null;
       // Two heads may leave in one write: then it is nobody's.
@@ -200,10 +236,8 @@ try {
 
   subscribe('http.server.request.start', ({ request, socket }) => {
     try {
-      if (!installed) {
-        installed = true;
-        install();
-      }
+      begin();
+      look_for_http2();
       const token = native.claim(socket._handle?.fd ?? -1, request.url);
       if (token !== undefined) {
         tokens.set(request, token);
@@ -212,6 +246,13 @@ try {
       requests.enterWith(token);
     } catch {
       // The program goes on without parents.
+    }
+  });
+  subscribe('net.server.socket', ({ socket }) => {
+    try {
+      look_for_http2(socket);
+    } catch {
+      // As above.
     }
   });
   native.start();

@@ -139,5 +139,5 @@ const router_routes = (() => {
     }
   };
 
-  return { express, follow_koa, follow_fastify, text };
+  return { caught, express, follow_koa, follow_fastify, text };
 })();

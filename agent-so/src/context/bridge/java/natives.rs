@@ -1,13 +1,14 @@
 //! The native methods of the helper class.
 
-use super::super::{hands_in_for, set};
+use super::super::{hands_in_for, set, set_in_turn};
 use super::{clear, delete, tls};
+use crate::conn::serving;
 use crate::context::client;
 use crate::export::record::Ref;
 use crate::hooks::contain;
 use crate::sys::thread::{self, CARRIER, SELECTS};
 use agent_engine::context::TRACEPARENT_LEN;
-use jni_sys::{JNIEnv, JNINativeMethod, jclass, jlong, jmethodID, jobject, jvalue};
+use jni_sys::{JNIEnv, JNINativeMethod, jclass, jint, jlong, jmethodID, jobject, jvalue};
 use std::ffi::{CStr, c_void};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -32,6 +33,12 @@ pub(super) unsafe fn bind(env: *mut JNIEnv, class: jclass) -> Option<()> {
             c"decorate",
             c"(Ljava/lang/Object;J)V",
             decorate as *const (),
+        ),
+        method(c"stream", c"(II)V", stream as *const ()),
+        method(
+            c"handedOut",
+            c"(J)Ljava/lang/String;",
+            handed_out as *const (),
         ),
         method(c"follows", c"(J)Z", tls::follows as *const ()),
         method(c"shaken", c"(J[BZ)V", tls::shaken as *const ()),
@@ -71,6 +78,38 @@ unsafe extern "C" fn serves(_: *mut JNIEnv, _: jclass) {
 
 unsafe extern "C" fn carrier(_: *mut JNIEnv, _: jclass) {
     thread::current().set(CARRIER);
+}
+
+/// On other threads than a selector's nothing says when the stream's turn is over.
+unsafe extern "C" fn stream(_: *mut JNIEnv, _: jclass, fd: jint, stream: jint) {
+    contain(|| {
+        if !thread::current().has(SELECTS) {
+            return;
+        }
+        match (fd, u32::try_from(stream)) {
+            (0.., Ok(stream)) => set_in_turn(serving::on_stream(fd, stream)),
+            _ => {
+                set(Ref::NOBODY);
+            }
+        }
+    });
+}
+
+unsafe extern "C" fn handed_out(env: *mut JNIEnv, _: jclass, context: jlong) -> jobject {
+    let text = contain(|| {
+        let value = client::hand_out(Ref(context as u64))?;
+        // SAFETY: the caller's environment.
+        unsafe { text(env, &value) }
+    });
+    text.flatten().unwrap_or(std::ptr::null_mut())
+}
+
+/// A header's value as a string of Java's.
+unsafe fn text(env: *mut JNIEnv, value: &[u8; TRACEPARENT_LEN]) -> Option<jobject> {
+    let mut text = [0u8; TRACEPARENT_LEN + 1];
+    text[..TRACEPARENT_LEN].copy_from_slice(value);
+    // SAFETY: the caller's environment; the string ends with NUL.
+    Some(unsafe { (**env).NewStringUTF?(env, text.as_ptr().cast()) })
 }
 
 /// Methods of `java.net.http`, looked up once.
@@ -142,8 +181,6 @@ unsafe fn put_header(
     request: jobject,
     value: &[u8; TRACEPARENT_LEN],
 ) -> Option<()> {
-    let mut text = [0u8; TRACEPARENT_LEN + 1];
-    text[..TRACEPARENT_LEN].copy_from_slice(value);
     // SAFETY: the environment's functions, on objects of the classes that have these methods since Java 11; strings end with NUL.
     unsafe {
         let functions = &**env;
@@ -152,7 +189,7 @@ unsafe fn put_header(
             l: string(env, c"traceparent".as_ptr()),
         };
         let value = jvalue {
-            l: string(env, text.as_ptr().cast()),
+            l: text(env, value)?,
         };
         let headers = call(
             env,

@@ -9,6 +9,7 @@ use agent_engine::config::instrumentation::Instrumentation;
 /// Internal names of the classes whose methods are called.
 pub(super) const TASKS: &str = "java/util/concurrent/OtelRun";
 const TLS: &str = "java/util/concurrent/OtelRunTls";
+const STREAMS: &str = "java/util/concurrent/OtelRunStreams";
 
 /// The rules for a class.
 pub(super) struct Class {
@@ -73,6 +74,29 @@ const fn of_tls(name: &'static str, rules: &'static [Rule]) -> Class {
     }
 }
 
+const fn of_streams(name: &'static str, rules: &'static [Rule]) -> Class {
+    Class {
+        helper: STREAMS,
+        ..class(name, rules)
+    }
+}
+
+/// Netty tells of a frame of a stream.
+const fn frame(method: &'static str) -> Rule {
+    rule(
+        method,
+        Change::TellBoth {
+            name: "frame",
+            arguments: [Argument::Of("Lio/"), Argument::Of("I")],
+        },
+    )
+}
+
+/// What Netty goes on with is no stream's.
+const fn between(method: &'static str) -> Rule {
+    rule(method, Change::Notify { name: "between" })
+}
+
 /// The method stands in for itself: see `OtelRunTls`.
 const fn delegate(method: &'static str, descriptor: &'static str) -> Rule {
     Rule {
@@ -109,10 +133,19 @@ const QUEUED: Change = Change::Tell {
     name: "queued",
     argument: Argument::Of("Lokhttp3/"),
 };
+/// An executor in which all tasks of one call run.
+const CALL_TASK: Rule = rule(
+    "execute",
+    Change::TellBoth {
+        name: "task",
+        arguments: [Argument::This, Argument::Of("Ljava/lang/Runnable;")],
+    },
+);
+const HEADERS: Argument = Argument::Of("Lio/grpc/Metadata;");
 const READ: Rule = delegate("read", "([BII)I");
 const WRITE: Rule = delegate("write", "([BII)V");
 
-pub(super) static CLASSES: [Class; 28] = [
+pub(super) static CLASSES: [Class; 35] = [
     class(
         "java/util/concurrent/ThreadPoolExecutor",
         &[
@@ -291,6 +324,71 @@ pub(super) static CLASSES: [Class; 28] = [
         "io/netty/channel/epoll/EpollEventArray",
         &[rule("fd", Change::Notify { name: "turn" })],
     ),
+    // The frames of HTTP/2, server and client.
+    of_streams(
+        "io/netty/handler/codec/http2/DefaultHttp2ConnectionDecoder$FrameReadListener",
+        &[
+            frame("onDataRead"),
+            frame("onHeadersRead"),
+            frame("onPriorityRead"),
+            frame("onRstStreamRead"),
+            frame("onPushPromiseRead"),
+            frame("onWindowUpdateRead"),
+            frame("onUnknownFrame"),
+            between("onSettingsRead"),
+            between("onSettingsAckRead"),
+            between("onPingRead"),
+            between("onPingAckRead"),
+            between("onGoAwayRead"),
+        ],
+    ),
+    of_streams(
+        "io/netty/handler/codec/http2/Http2ConnectionHandler",
+        &[between("channelReadComplete")],
+    ),
+    of_streams(
+        "io/netty/handler/codec/http2/HpackEncoder",
+        &[rule(
+            "encodeHeader",
+            Change::Set {
+                name: "sensitive",
+                argument: Argument::Of("Ljava/lang/CharSequence;"),
+                parameter: "Z",
+            },
+        )],
+    ),
+    of_streams(
+        "io/grpc/internal/SerializingExecutor",
+        &[CALL_TASK, rule("run", RUN_BY_US)],
+    ),
+    of_streams(
+        "io/grpc/internal/SerializeReentrantCallsDirectExecutor",
+        &[
+            CALL_TASK,
+            rule("execute", RUN_BY_US),
+            rule("completeQueuedTasks", RUN_BY_US),
+        ],
+    ),
+    of_streams(
+        "io/grpc/internal/ClientCallImpl",
+        &[rule(
+            "start",
+            Change::TellBoth {
+                name: "call",
+                arguments: [Argument::This, HEADERS],
+            },
+        )],
+    ),
+    of_streams(
+        "io/grpc/internal/DelayedClientCall",
+        &[rule(
+            "start",
+            Change::Tell {
+                name: "delayed",
+                argument: HEADERS,
+            },
+        )],
+    ),
     // Calls wait here until another one is through, whose thread hands them on.
     class(
         "okhttp3/Dispatcher",
@@ -313,7 +411,9 @@ pub(super) static CLASSES: [Class; 28] = [
 /// The rules for the class of this internal name.
 pub(super) fn of(name: &[u8]) -> Option<&'static Class> {
     let known = |front: &&&[u8]| name.starts_with(front);
-    let fronts: [&[u8]; 11] = [
+    // gRPC brings a copy of Netty.
+    let name = name.strip_prefix(b"io/grpc/netty/shaded/").unwrap_or(name);
+    let fronts: [&[u8]; 12] = [
         b"java/util/",
         b"java/lang/V",
         b"sun/nio/",
@@ -322,6 +422,7 @@ pub(super) fn of(name: &[u8]) -> Option<&'static Class> {
         b"sun/security/",
         b"jdk/internal/net/",
         b"io/netty/",
+        b"io/grpc/internal/",
         b"okhttp3/",
         b"org/apache/tomcat/",
         b"org/eclipse/jetty/util/",

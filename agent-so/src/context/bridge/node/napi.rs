@@ -1,6 +1,6 @@
 //! The module that the script loads, by Node-API.
 
-use super::{TOLD, claimed, matched, speaks, works_for};
+use super::{TOLD, claimed, handed_out, matched, speaks, streamed, works_for};
 use crate::conn::serving::TARGET;
 use crate::export::record::ROUTE;
 use crate::hooks::contain;
@@ -66,6 +66,7 @@ api! {
     get_cb_info = c"napi_get_cb_info":
         unsafe extern "C" fn(Env, Info, *mut usize, *mut Value, *mut Value, *mut *mut c_void) -> c_int;
     get_value_int32 = c"napi_get_value_int32": unsafe extern "C" fn(Env, Value, *mut i32) -> c_int;
+    get_value_uint32 = c"napi_get_value_uint32": unsafe extern "C" fn(Env, Value, *mut u32) -> c_int;
     get_value_string_latin1 = c"napi_get_value_string_latin1":
         unsafe extern "C" fn(Env, Value, *mut c_char, usize, *mut usize) -> c_int;
     get_value_string_utf8 = c"napi_get_value_string_utf8":
@@ -98,11 +99,13 @@ pub(super) fn register(api: Api) {
 
 /// Fills the module's exports, once a thread that runs the script.
 unsafe extern "C" fn begin(env: Env, exports: Value) -> Value {
-    let functions: [(&CStr, Callback); 4] = [
+    let functions: [(&CStr, Callback); 6] = [
         (c"claim", claim),
+        (c"hand_out", hand_out),
         (c"route", route),
         (c"set", set),
         (c"start", start),
+        (c"stream", stream),
     ];
     if let (Some(api), Some(told)) = (API.get(), TOLD.get()) {
         let mut value: Value = std::ptr::null_mut();
@@ -175,6 +178,42 @@ unsafe extern "C" fn claim(env: Env, info: Info) -> Value {
     if let Some(token) = contain(|| claimed(fd, &target[..len.min(TARGET)])).flatten() {
         // SAFETY: as above.
         unsafe { (api.create_bigint_uint64)(env, token, &raw mut result) };
+    }
+    result
+}
+
+unsafe extern "C" fn stream(env: Env, info: Info) -> Value {
+    let mut result: Value = std::ptr::null_mut();
+    let Some(api) = API.get() else { return result };
+    let (mut fd, mut number) = (-1, 0);
+    // SAFETY: node's own functions with the handles of this call.
+    unsafe {
+        let [descriptor, id] = arguments(api, env, info);
+        (api.get_value_int32)(env, descriptor, &raw mut fd);
+        (api.get_value_uint32)(env, id, &raw mut number);
+    }
+    if let Some(token) = contain(|| streamed(fd, number)).flatten() {
+        // SAFETY: as above.
+        unsafe { (api.create_bigint_uint64)(env, token, &raw mut result) };
+    }
+    result
+}
+
+unsafe extern "C" fn hand_out(env: Env, info: Info) -> Value {
+    let mut result: Value = std::ptr::null_mut();
+    let Some(api) = API.get() else { return result };
+    let (mut token, mut exact) = (0, false);
+    // SAFETY: node's own functions with the handles of this call.
+    let is_token = unsafe {
+        let [value] = arguments(api, env, info);
+        (api.get_value_bigint_uint64)(env, value, &raw mut token, &raw mut exact) == 0
+    };
+    let handed = is_token
+        .then(|| contain(|| handed_out(token)).flatten())
+        .flatten();
+    if let Some(text) = handed {
+        // SAFETY: as above; the text's length is told.
+        unsafe { (api.create_string_utf8)(env, text.as_ptr().cast(), text.len(), &raw mut result) };
     }
     result
 }

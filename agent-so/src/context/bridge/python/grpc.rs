@@ -11,6 +11,7 @@ use super::super::{speak_for_all, tell_by_headers};
 use super::{Token, VAR, api, embedded, get, in_use, is_on, resolve};
 use crate::context::{client, is_open};
 use crate::hooks::contain;
+use crate::settings;
 use crate::sys::thread;
 use agent_engine::config::instrumentation::Instrumentation;
 use api::{Method, Object};
@@ -60,6 +61,9 @@ fn carry_calls() {
         );
         if !done.is_null() {
             speak_for_all();
+            if is_on(Instrumentation::GrpcServer) {
+                settings::pass_on_calls();
+            }
         }
         embedded::give_up(done);
         embedded::give_up(sides);

@@ -120,10 +120,10 @@ fn frames(mut bytes: &[u8]) -> Vec<(u8, u8, u32, Vec<u8>)> {
 }
 
 /// Streams, and the fields of a block on each.
-type Blocks = Vec<(u32, Vec<(String, String)>)>;
+pub(super) type Blocks = Vec<(u32, Vec<(String, String)>)>;
 
 /// The fields of all blocks, by another implementation, and all other frames.
-fn understood(bytes: &[u8]) -> (Blocks, Vec<Vec<u8>>) {
+pub(super) fn understood(bytes: &[u8]) -> (Blocks, Vec<Vec<u8>>) {
     let mut decoder = fluke_hpack::Decoder::new();
     let (mut blocks, mut others, mut open) = (Blocks::new(), Vec::new(), Vec::new());
     for (kind, flags, stream, payload) in frames(bytes) {
@@ -224,6 +224,27 @@ fn every_request_of_a_write_gets_its_fields() {
         assert_eq!(differences(&[vec![&all]], adds), [1, 3, 5, 7, 9]);
         let bytes: Vec<&[u8]> = all.chunks(1).collect();
         assert_eq!(differences(&[bytes], adds), [1, 3, 5, 7, 9]);
+    }
+}
+
+/// What stands behind the padding of the first frame is not in it.
+#[test]
+fn padding_in_front_of_the_rest_of_a_block() {
+    let block = request("GET", "/p", &[("x", "y")]);
+    let padded = |kept: usize| {
+        let payload = [&[9][..], &block[..kept], &[0; 9]].concat();
+        let first = frame(1, 9, 1, &payload);
+        let rest = frame(9, 4, 1, &block[kept..]);
+        [PREFACE.to_vec(), settings(), first, rest].concat()
+    };
+    let pseudo = request("GET", "/p", &[]).len();
+    for kept in 0..=block.len() {
+        let changed: &[u32] = if kept < pseudo { &[] } else { &[1] };
+        assert_eq!(
+            differences(&[vec![&padded(kept)]], PARENT_ONLY),
+            changed,
+            "{kept}"
+        );
     }
 }
 

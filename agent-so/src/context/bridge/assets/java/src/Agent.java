@@ -25,6 +25,12 @@ public final class Agent {
     /** A request of java.net.http is about to be made. */
     public static native void decorate(Object request, long context);
 
+    /** A frame of this stream was read from this descriptor; where that is negative, what comes next is no stream's. */
+    public static native void stream(int descriptor, int stream);
+
+    /** The header with which a request says that it is made for this context; null where none is wanted. */
+    public static native String handedOut(long context);
+
     /** Whether more is to be learned from a TLS session. */
     public static native boolean follows(long session);
 

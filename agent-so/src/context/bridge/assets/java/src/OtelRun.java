@@ -77,12 +77,15 @@ public final class OtelRun {
         "org.apache.pekko.dispatch.",
     };
 
+    /** Tasks of the program's among them. */
+    private static final String WRAPPED = "io.grpc.Context$";
+
     private static final ClassValue<Boolean> IS_SERIAL = new ClassValue<Boolean>() {
         @Override
         protected Boolean computeValue(Class<?> type) {
             for (String start : SERIAL) {
                 if (type.getName().startsWith(start)) {
-                    return true;
+                    return !type.getName().startsWith(WRAPPED);
                 }
             }
             return false;
