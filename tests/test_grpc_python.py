@@ -158,13 +158,19 @@ def test_what_handlers_call(launcher: Launcher, receiver: Receiver, upstream: Up
     each = 4 + (caller == "agent")
     spans = by_id(receiver.wait_for(each * len(calls)))
     assert {own: len(mine) for own, mine in spans.items()} == {call["id"]: each for call in calls}
+    alone: list[str] = []
     for call_ in calls:
         own = call_["id"]
         mine = {(span.service, span.kind, "rpc.method" in span.attributes): span for span in spans[own]}
         served = mine["first", "SERVER", True]
         over_http, over_grpc = mine["first", "CLIENT", False], mine["first", "CLIENT", True]
-        assert_child(over_http, served)
-        assert_child(over_grpc, served)
+        if caller == "no-header" and not over_http.parent_id:
+            # Its block came where none could be written in: nobody's, rather than another's.
+            assert_root(over_grpc)
+            alone.append(own)
+        else:
+            assert_child(over_http, served)
+            assert_child(over_grpc, served)
         assert_child(mine["second", "SERVER", True], over_grpc)
         assert_span(served, rpc("SERVER", first.port, own, call_["kind"]))
         assert_span(over_grpc, rpc("CLIENT", second.port, own))
@@ -174,6 +180,7 @@ def test_what_handlers_call(launcher: Launcher, receiver: Receiver, upstream: Up
             assert (served.trace_id, served.parent_id) == (f"{int(own) + 1:032x}", f"{int(own) + 1:016x}")
         else:
             assert_root(served)
+    assert len(alone) <= len(calls) // 2, alone
     for seen in upstream.wait_seen(len(calls)):
         (made,) = (span for span in spans[seen.id] if "url.full" in span.attributes)
         assert seen.value("traceparent").startswith(header(made))
@@ -404,4 +411,5 @@ def test_switches(launcher: Launcher, receiver: Receiver, upstream: Upstream, sw
     calls = [span for span in spans if "rpc.method" in span.attributes]
     assert sorted(span.kind for span in calls) == left
     headers = [value for key, value in answer["answers"][0]["metadata"] if key == "traceparent"]
-    assert len(headers) == ("CLIENT" in left)
+    # Without a client's, the server's own is written into what it reads.
+    assert [value[:-3] for value in headers] == [header(span) for span in sorted(calls, key=lambda span: span.kind)][:1]
