@@ -242,9 +242,9 @@ impl At {
     /// Takes the lock if this still is the connection it was. Waits briefly: the holder only parses. `None` when the holder
     /// is this very thread (a signal handler interrupted it) or does not let go (it was cancelled or killed in there).
     pub(crate) fn lock(&self) -> Option<Locked<'static>> {
-        // Where requests share a connection one thread reads while others write: to give up would lose the requests of all.
-        let many = if self.conn.hint(STREAMS) { 50 } else { 1 };
-        self.lock_waiting(spin::YIELDS * many)
+        // One thread reads and another writes there all the time, and what would be given up is many requests'.
+        let patience = if self.conn.hint(STREAMS) { 100 } else { 1 };
+        self.lock_waiting(spin::YIELDS * patience)
     }
 
     /// As [`At::lock`], but waits long: for the few cases in which giving up would damage the program's stream.
