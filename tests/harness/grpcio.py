@@ -9,7 +9,7 @@ import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Iterator
+from typing import Callable, Iterator
 from urllib.parse import parse_qsl
 
 import grpc
@@ -24,10 +24,13 @@ class Answer:
     answers: list[dict[str, str]]
 
 
-def call_all(port: int, calls: list[str], context: dict[str, str] | None = None) -> dict[str, Answer]:
+def call_all(port: int, calls: list[str], context: dict[str, str] | None = None,
+             before_close: Callable[[], object] = lambda: None) -> dict[str, Answer]:
     """All at once. A call is `Kind?id=..`; `context` are headers of calls, by id. Gives the answers by id."""
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel, ThreadPoolExecutor(len(calls)) as pool:
-        return dict(pool.map(lambda call: _one(channel, call, context or {}), calls))
+        answers = dict(pool.map(lambda call: _one(channel, call, context or {}), calls))
+        before_close()
+        return answers
 
 
 def _one(channel: grpc.Channel, call: str, context: dict[str, str]) -> tuple[str, Answer]:

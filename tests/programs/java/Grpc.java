@@ -1,6 +1,7 @@
 import io.grpc.CallOptions;
 import io.grpc.Channel;
 import io.grpc.ClientInterceptors;
+import io.grpc.ConnectivityState;
 import io.grpc.Context;
 import io.grpc.Contexts;
 import io.grpc.ManagedChannel;
@@ -314,6 +315,12 @@ public final class Grpc {
 
     private static void call(String target, List<String> calls) throws Exception {
         ManagedChannel channel = channel(target);
+        // A deadline is told to the service when the call begins, not when there is a connection.
+        for (ConnectivityState state; (state = channel.getState(true)) != ConnectivityState.READY; ) {
+            CountDownLatch changed = new CountDownLatch(1);
+            channel.notifyWhenStateChanged(state, changed::countDown);
+            changed.await();
+        }
         CountDownLatch left = new CountDownLatch(calls.size());
         for (String each : calls) {
             String kind = each.substring(0, each.indexOf('?'));
