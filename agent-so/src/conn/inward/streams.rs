@@ -116,6 +116,7 @@ fn write(at: &At, inner: &Inner, which: Which, arrival: &Arrival, bytes: &[u8]) 
         skip: HEADER,
         length: arrival.length,
         most: which.longest,
+        ..BlockEdit::default()
     };
     let syntax = Syntax::HeaderBlock(frame);
     let len = settings::get().write_traceparent(buffer, &identity.span, syntax);

@@ -120,6 +120,7 @@ impl Machine {
             exchange: id,
             ..block.place.sent()
         };
+        self.altered |= self.sent.adds_traceparent();
         host.request_head(id);
         let open = Open {
             stream: block.stream,
