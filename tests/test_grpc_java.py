@@ -7,8 +7,10 @@ from typing import Any, Iterator
 
 import pytest
 
-from harness.assertions import ANY_IP, ANY_PORT, Expect, assert_child, assert_root, assert_span, traceparent_of
+from harness import grpc
+from harness.assertions import Expect, assert_child, assert_root, assert_span, traceparent_of
 from harness.assertions import call as http_call
+from harness.grpc import CODES, ENV, KINDS
 from harness.grpcio import Peer, call_all, peer
 from harness.jdks import GRPC, compiled
 from harness.parents import AT_ONCE
@@ -21,13 +23,6 @@ from harness.spans import Span, draw
 from harness.tls import certificates
 from harness.upstream import Upstream
 
-CODES = ("OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED",
-         "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE",
-         "DATA_LOSS", "UNAUTHENTICATED")
-OF_SERVER = {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
-KINDS = ("Unary", "Collect", "List", "Chat")
-# The id of a call is in its metadata, and by that in its spans.
-ENV = {f"OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_{side}_REQUEST": "x-id" for side in ("SERVER", "CLIENT")}
 NEW, OLD = "1.79.0", "1.50.0"
 TESTS = Path(__file__).parent
 VERIFY = ("-XX:+UnlockDiagnosticVMOptions", "-XX:+BytecodeVerificationLocal")
@@ -56,22 +51,8 @@ def id_of(span: Span) -> str:
     return told[0].removeprefix("b") if told else id_in_url(span)
 
 
-def expected(side: str, kind: str, code: str | None, port: int, id: str, *, error: str | None = None, host: str = "127.0.0.1") -> Expect:
-    attributes: dict[str, Any] = {
-        "rpc.system.name": "grpc",
-        "rpc.method": f"tests.Calls/{kind}",
-        "server.address": host,
-        "server.port": port,
-        "network.peer.address": ANY_IP,
-        "network.peer.port": port if side == "CLIENT" else ANY_PORT,
-        "rpc.request.metadata.x-id": [id],
-    }
-    if code:
-        attributes["rpc.response.status_code"] = code
-        error = error or (code if code in OF_SERVER or side == "CLIENT" and code != "OK" else None)
-    if error:
-        attributes["error.type"] = error
-    return Expect(side, f"tests.Calls/{kind}", attributes, "ERROR" if error else "UNSET")
+def expected(side: str, kind: str, code: str | None, port: int, id: str, **options: Any) -> Expect:
+    return grpc.expected(side, f"tests.Calls/{kind}", code, port, id=id, **options)
 
 
 def of_each(receiver: Receiver, ids: list[str], each: int) -> dict[str, list[Span]]:

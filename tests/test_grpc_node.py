@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from harness.assertions import ANY_IP, ANY_PORT, Expect, assert_child, assert_root, assert_span, matching, traceparent_of
+from harness.assertions import Expect, assert_child, assert_root, assert_span, matching, traceparent_of
 from harness.assertions import call as http_call
 from harness.assertions import server as http_server
+from harness.grpc import CODES, ENV, expected
 from harness.parents import id_of
 from harness.ports import free_port
 from harness.processes import NONE, Launcher, Program
@@ -20,22 +21,13 @@ from harness.spans import Span
 from harness.tls import certificates
 from harness.upstream import Upstream
 
-WITH_IDS = {f"OTEL_INSTRUMENTATION_HTTP_{side}_CAPTURE_REQUEST_HEADERS": "x-id" for side in ("SERVER", "CLIENT")}
 KINDS = ["Unary", "ClientStream", "ServerStream", "Both"]
-# Every status by its number, and whether it is an error of the server's too: for a client all are but the first.
-STATUSES = [
-    ("OK", False), ("CANCELLED", False), ("UNKNOWN", True), ("INVALID_ARGUMENT", False), ("DEADLINE_EXCEEDED", True),
-    ("NOT_FOUND", False), ("ALREADY_EXISTS", False), ("PERMISSION_DENIED", False), ("RESOURCE_EXHAUSTED", False),
-    ("FAILED_PRECONDITION", False), ("ABORTED", False), ("OUT_OF_RANGE", False), ("UNIMPLEMENTED", True), ("INTERNAL", True),
-    ("UNAVAILABLE", True), ("DATA_LOSS", True), ("UNAUTHENTICATED", False),
-]
-OF_SERVER = dict(STATUSES)
 GRPC_JS = {"user-agent": matching("grpc-node-js/.*")}  # what the library adds, and shows
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
 def environment(secure: bool = False, **env: str) -> dict[str, str]:
-    return {"NODE_PATH": str(MODULES), **WITH_IDS, **certificates().env, **({"TLS": "1"} if secure else {}), **env}
+    return {"NODE_PATH": str(MODULES), **ENV, **certificates().env, **({"TLS": "1"} if secure else {}), **env}
 
 
 def serve(launcher: Launcher, version: str = "20", secure: bool = False, how: str = "", env: dict[str, str] | None = None,
@@ -61,25 +53,7 @@ def own_of(span: Span) -> str:
 
 def rpc(side: str, port: int, own: str, kind: str, status: str | None, *, error: str | None = None, method: str = "",
         host: str = "localhost") -> Expect:
-    name = method or f"demo.Calls/{kind}"
-    known = status != "UNIMPLEMENTED"
-    attributes: dict[str, Any] = {
-        "rpc.system.name": "grpc",
-        "rpc.method": name if known else "_OTHER",
-        "server.address": host,
-        "server.port": port,
-        "network.peer.address": ANY_IP,
-        "network.peer.port": port if side == "CLIENT" else ANY_PORT,
-        "rpc.request.metadata.x-id": [own],
-    }
-    if not known:
-        attributes["rpc.method_original"] = name
-    if status:
-        attributes["rpc.response.status_code"] = status
-        error = status if (OF_SERVER[status] if side == "SERVER" else status != "OK") else None
-    if error:
-        attributes["error.type"] = error
-    return Expect(side, name if known else "grpc", attributes, "ERROR" if error else "UNSET")
+    return expected(side, method or f"demo.Calls/{kind}", status, port, id=own, error=error, host=host)
 
 
 def pairs(spans: list[Span]) -> dict[str, tuple[Span, Span]]:
@@ -125,7 +99,7 @@ def test_every_status(launcher: Launcher, receiver: Receiver, kind: str) -> None
     spans = receiver.wait_for(34)
     assert len(spans) == 34
     for own, (called, served) in pairs(spans).items():
-        name, _ = STATUSES[int(own)]
+        name = CODES[int(own)]
         assert_span(called, rpc("CLIENT", program.port, own, kind, name))
         assert_span(served, rpc("SERVER", program.port, own, kind, name))
 

@@ -8,7 +8,8 @@ from typing import Any, Iterable
 
 import pytest
 
-from harness.assertions import ANY_IP, ANY_PORT, Expect, assert_child, assert_root, assert_span, call
+from harness.assertions import Expect, assert_child, assert_root, assert_span, call
+from harness.grpc import CODES, ENV, expected
 from harness.parents import id_of
 from harness.ports import free_port
 from harness.processes import NONE, PYTHON, Launcher, Program
@@ -20,14 +21,7 @@ from harness.upstream import Upstream
 
 MODES = ["sync", "aio"]
 KINDS = ["unary_unary", "unary_stream", "stream_unary", "stream_stream"]
-# Every status, and whether one is an error of the server's too: for a client all are but the first.
-STATUSES = {
-    "OK": False, "CANCELLED": False, "UNKNOWN": True, "INVALID_ARGUMENT": False, "DEADLINE_EXCEEDED": True, "NOT_FOUND": False,
-    "ALREADY_EXISTS": False, "PERMISSION_DENIED": False, "RESOURCE_EXHAUSTED": False, "FAILED_PRECONDITION": False, "ABORTED": False,
-    "OUT_OF_RANGE": False, "UNIMPLEMENTED": True, "INTERNAL": True, "UNAVAILABLE": True, "DATA_LOSS": True, "UNAUTHENTICATED": False,
-}
-WITH_IDS = {f"OTEL_INSTRUMENTATION_HTTP_{side}_CAPTURE_REQUEST_HEADERS": "x-id" for side in ("SERVER", "CLIENT")}
-WITH_IDS["OTEL_RUN_EXIT_FLUSH_TIMEOUT"] = "10000"  # a client ends with hundreds of spans in hand
+WITH_IDS = {**ENV, "OTEL_RUN_EXIT_FLUSH_TIMEOUT": "10000"}  # a client ends with hundreds of spans in hand
 
 
 def start(launcher: Launcher, mode: str, **options: Any) -> Program:
@@ -48,27 +42,7 @@ def make(launcher: Launcher, mode: str, port: int, calls: list[dict[str, Any]], 
 
 def rpc(side: str, port: int, own: str, kind: str = "unary_unary", status: str | None = "OK", *, error: str | None = None,
         method: str | None = None, host: str = "127.0.0.1", **extra: Any) -> Expect:
-    """The span of a call, complete. `error`: what failed, where no status tells."""
-    name = method or f"test.Echo/{kind}"
-    known = status != "UNIMPLEMENTED"
-    attributes: dict[str, Any] = {
-        "rpc.system.name": "grpc",
-        "rpc.method": name if known else "_OTHER",
-        "server.address": host,
-        "server.port": port,
-        "network.peer.address": ANY_IP,
-        "network.peer.port": port if side == "CLIENT" else ANY_PORT,
-        "rpc.request.metadata.x-id": [own],
-        **extra,
-    }
-    if not known:
-        attributes["rpc.method_original"] = name
-    if status:
-        attributes["rpc.response.status_code"] = status
-        error = status if (STATUSES[status] if side == "SERVER" else status != "OK") else None
-    if error:
-        attributes["error.type"] = error
-    return Expect(side, name if known else "grpc", attributes, "ERROR" if error else "UNSET")
+    return expected(side, method or f"test.Echo/{kind}", status, port, id=own, error=error, host=host, **extra)
 
 
 def own_of(span: Span) -> str:
@@ -205,7 +179,7 @@ def test_every_status(launcher: Launcher, receiver: Receiver, mode: str) -> None
     """17 codes, four kinds; a stream that fails at once (trailers only) and one that has answered before."""
     program = start(launcher, mode)
     calls, wanted = [], {}
-    for (number, status), kind, messages in itertools.product(enumerate(STATUSES), KINDS, (0, 2)):
+    for (number, status), kind, messages in itertools.product(enumerate(CODES), KINDS, (0, 2)):
         if messages and not kind.endswith("stream"):
             continue
         own = str(len(calls))

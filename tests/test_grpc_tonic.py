@@ -10,12 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.assertions import assert_child, assert_root, assert_span, assert_spans, traceparent_of
-from harness.assertions import call as http_call
-from harness.assertions import server as http_server
-from harness.grpc import (CODES, ENV, GRPCIO, KINDS, NAMES, TONIC, Answer, answers_of, assert_call, call, expected, id_of,
+from harness.assertions import assert_child, assert_root, assert_span, traceparent_of
+from harness.grpc import (CODES, ENV, GRPCIO, KINDS, NAMES, TONIC, answers_of, assert_call, call, expected, id_of,
                           pairs_of, serve)
-from harness.processes import NONE, Launcher, Program
+from harness.processes import NONE, Launcher
 from harness.receiver import Receiver
 from harness.silent import SilentHttp2
 from harness.spans import Span, draw

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from harness import client, tls
+from harness import client
 from harness.apps import Site
-from harness.assertions import assert_child, assert_exactly, assert_root, assert_spans, call, server, traceparent_of
+from harness.assertions import assert_child, assert_root, assert_spans, call, server, traceparent_of
 from harness.parents import Counts, count_parents, id_of
 from harness.ports import free_port
 from harness.processes import NONE, PYTHON, Launcher, Program

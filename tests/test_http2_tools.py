@@ -11,7 +11,7 @@ from harness import client
 from harness import grpc
 from harness.apps import APACHE_MODULES, Site
 from harness.assertions import Expect, assert_child, assert_root, assert_span, assert_spans, call, matching, server, traceparent_of
-from harness.grpc import GRPCIO, KINDS, TONIC
+from harness.grpc import TONIC
 from harness.parents import id_of
 from harness.ports import free_port
 from harness.processes import NONE, Launcher, Program
