@@ -25,7 +25,7 @@ use libc::iovec;
 use std::sync::atomic::Ordering;
 
 /// Most bytes of a write that are looked at for the end of a head: on HTTP/2 other streams' DATA may stand in front.
-const HEAD_LIMIT: usize = 4096 * 1024;
+const HEAD_LIMIT: usize = 4 * 1024 * 1024;
 
 /// Writes `program` to `fd` by `send`, which makes the real call; splices context headers in where a request begins.
 /// Returns what the program is to see, errno included.

@@ -164,7 +164,11 @@ fn a_client_that_resets_when_the_time_is_up() {
     assert!(!grpc::is_due(11 * second, second, 5 * second));
     assert!(!grpc::is_due(11 * second, second, 10 * second));
     assert!(grpc::is_due(11 * second, second, 11 * second - 400_000_000));
-    assert!(!grpc::is_due(11 * second, second, 11 * second - 600_000_000));
+    assert!(!grpc::is_due(
+        11 * second,
+        second,
+        11 * second - 600_000_000
+    ));
 }
 
 #[test]
