@@ -290,7 +290,11 @@ fn prepare<'a>(at: &At, program: Stretch<'a>) -> Option<Plan<'a>> {
     let edit = unsafe {
         let front = |out: &mut [u8]| copy(head, found.insert_at, out);
         context::client::edit(index, record, &found, settings::get(), front)
-    }?;
+    };
+    let Some(edit) = edit else {
+        // What follows it in this write may be given one.
+        return rest_of_request(state, inner, program);
+    };
     if !record.pin() {
         return None;
     }

@@ -116,14 +116,25 @@ pub(crate) fn tell_by_headers(core: Range<usize>) {
     CORE[1].store(core.end, Ordering::Release);
 }
 
+/// The bridge gives requests of HTTP/2 their contexts as they are made.
+static HTTP2: AtomicBool = AtomicBool::new(false);
+
+/// The bridge gives the requests of all clients of HTTP/2 that it knows their contexts as they are made: who writes them says nothing.
+pub(crate) fn tell_http2_by_headers() {
+    HTTP2.store(true, Ordering::Relaxed);
+}
+
 /// Whether this outgoing request is known to belong to nobody if it carries no context.
 pub(crate) fn is_told_by_header(exchange: &Exchange) -> bool {
     const NAME: &[u8] = b"grpc-c/";
-    CORE[1].load(Ordering::Acquire) != 0
-        && exchange.rpc
-        && exchange
-            .text(Field::UserAgent)
-            .is_some_and(|agent| memchr::memmem::find(agent, NAME).is_some())
+    let of_core = || {
+        exchange.rpc
+            && exchange
+                .text(Field::UserAgent)
+                .is_some_and(|agent| memchr::memmem::find(agent, NAME).is_some())
+    };
+    HTTP2.load(Ordering::Relaxed) && exchange.version == 20
+        || CORE[1].load(Ordering::Acquire) != 0 && of_core()
 }
 
 /// Whether `caller` is code of gRPC's core: its channels connect for no call in particular, to several addresses at once, and again

@@ -10,6 +10,7 @@ use agent_engine::config::instrumentation::Instrumentation;
 pub(super) const TASKS: &str = "java/util/concurrent/OtelRun";
 const TLS: &str = "java/util/concurrent/OtelRunTls";
 const STREAMS: &str = "java/util/concurrent/OtelRunStreams";
+const OKHTTP: &str = "java/util/concurrent/OtelRunOkHttp";
 
 /// The rules for a class.
 pub(super) struct Class {
@@ -145,7 +146,7 @@ const HEADERS: Argument = Argument::Of("Lio/grpc/Metadata;");
 const READ: Rule = delegate("read", "([BII)I");
 const WRITE: Rule = delegate("write", "([BII)V");
 
-pub(super) static CLASSES: [Class; 35] = [
+pub(super) static CLASSES: [Class; 36] = [
     class(
         "java/util/concurrent/ThreadPoolExecutor",
         &[
@@ -394,6 +395,21 @@ pub(super) static CLASSES: [Class; 35] = [
         "okhttp3/Dispatcher",
         &[rule("enqueue", QUEUED), rule("enqueue$okhttp", QUEUED)],
     ),
+    // Not the private method of this name, which also makes the streams that a server pushes.
+    Class {
+        helper: OKHTTP,
+        ..class(
+            "okhttp3/internal/http2/Http2Connection",
+            &[Rule {
+                method: "newStream",
+                descriptor: "(Ljava/util/List;Z)",
+                change: Change::Tell {
+                    name: "stream",
+                    argument: Argument::Of("Ljava/util/List;"),
+                },
+            }],
+        )
+    },
     // Tomcat has a thread pool of its own, a copy of the JDK's.
     class(
         "org/apache/tomcat/util/threads/ThreadPoolExecutor",
