@@ -91,6 +91,7 @@ def test_okhttp(okhttp: tuple[Program, str], receiver: Receiver) -> None:
                 mine, call(f"{url}/echo?id={id}", method=method, version="2"), server(f"/{way}", program.port, query=f"id={id}"))
             assert_root(served)
             assert_child(called, served)
+            assert answers[id]["headers"]["traceparent"] == traceparent_of(called)
             assert (answers[id]["id"], answers[id]["body"]) == (id, 20000 if method == "POST" else 0)
         receiver.clear()
     assert client.get(program.port, "/connections").json == 1
@@ -107,7 +108,9 @@ def test_what_okhttp_writes_for_nobody(okhttp: tuple[Program, str], receiver: Re
         (stranger,) = [span for span in spans if span.url.endswith(f"?id=b{id}")]
         assert_root(stranger)
         assert [answer["id"] for answer in answers[id]] == [id, f"b{id}"]
-        assert answers[id][1]["headers"]["traceparent"] == traceparent_of(stranger)
+        (called,) = [span for span in spans if span.kind == "CLIENT" and span.url.endswith(f"?id={id}")]
+        for span, answer in zip((called, stranger), answers[id], strict=True):
+            assert answer["headers"]["traceparent"] == traceparent_of(span)
     assert count_parents(span for span in spans if "?id=b" not in span.url) == Counts(AT_ONCE, 0, 0)
     assert client.get(program.port, "/connections").json == 1
 
