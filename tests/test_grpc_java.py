@@ -180,17 +180,8 @@ def test_every_status(launcher: Launcher, receiver: Receiver, programs: dict[str
     for id, (served,) in of_each(receiver, list(wanted), 1).items():
         kind, code = wanted[id]
         assert (answers[id].code, answers[id].message) == (code, "as asked: 100 %" if code else "")
-        want = expected("SERVER", kind, CODES[code], program.port, id)
-        if CODES[code] == "UNIMPLEMENTED":
-            want = unknown(want)
-        assert_span(served, want)
+        assert_span(served, expected("SERVER", kind, CODES[code], program.port, id))
         assert_root(served)
-
-
-def unknown(known: Expect) -> Expect:
-    """A method that is answered with UNIMPLEMENTED."""
-    method = known.attributes["rpc.method"]
-    return Expect(known.kind, "grpc", {**known.attributes, "rpc.method": "_OTHER", "rpc.method_original": method}, known.status)
 
 
 def test_deadlines_and_cancelled_calls(launcher: Launcher, receiver: Receiver, programs: dict[str, str]) -> None:
