@@ -67,6 +67,9 @@ pub(super) fn give(
         }
         (requests, more) = (requests + 1, more + field);
     }
+    if requests == 0 {
+        return 0;
+    }
     // All is moved to the end of the room for it, and goes back with a field behind each block.
     buffer.copy_within(..count, more);
     let (mut from, mut to, mut next) = (0, 0, arrivals);
