@@ -36,18 +36,6 @@ def serve(metadata, run):
         pass
 
 
-def within(value, run):
-    @functools.wraps(run)
-    def inner(*args, **kwargs):
-        token = request.set(value)
-        try:
-            return run(*args, **kwargs)
-        finally:
-            request.reset(token)
-
-    return inner
-
-
 def wrap_result(function):
     @functools.wraps(function)
     def inner(*args, **kwargs):
@@ -68,7 +56,7 @@ def wrap_handler(make):
     @functools.wraps(make)
     def inner(*args, **kwargs):
         value, handler = current(), make(*args, **kwargs)
-        return within(value, handler) if value else handler
+        return functools.wraps(handler)(within(value, handler)) if value else handler
 
     return inner
 

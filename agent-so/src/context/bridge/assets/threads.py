@@ -8,17 +8,6 @@ import threading
 from concurrent.futures import thread as pools
 
 
-def within(value, run):
-    def inner(*args, **kwargs):
-        token = request.set(value)
-        try:
-            return run(*args, **kwargs)
-        finally:
-            request.reset(token)
-
-    return inner
-
-
 def wrap_submit(submit):
     @functools.wraps(submit)
     def inner(self, fn, /, *args, **kwargs):

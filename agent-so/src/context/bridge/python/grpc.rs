@@ -43,7 +43,11 @@ pub(super) fn loading(path: &[u8]) {
 
 /// Runs the lines. The interpreter's lock is held.
 fn carry_calls() {
-    let text = concat!(include_str!("../assets/grpc.py"), "\0");
+    let text = concat!(
+        include_str!("../assets/within.py"),
+        include_str!("../assets/grpc.py"),
+        "\0"
+    );
     // SAFETY: the lock is held; null is passed on to where it is checked, new references are given up.
     unsafe {
         let request = VAR.load(Ordering::Relaxed);
