@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 from collections.abc import Callable
 
 import pytest
 
-from harness import client, tls
+from harness import client
 from harness.apps import Site
-from harness.assertions import assert_child, assert_exactly, assert_root, assert_spans, call, server, traceparent_of
+from harness.assertions import assert_child, assert_root, assert_spans, call, server, traceparent_of
+from harness.listener import Listener
 from harness.parents import Counts, count_parents, id_of
 from harness.ports import free_port
 from harness.processes import NONE, PYTHON, Launcher, Program
@@ -139,3 +142,52 @@ def test_streams_through_a_proxy(launcher: Launcher, site: Site, receiver: Recei
     spans = receiver.wait_for(2 * STREAMS)
     assert len(spans) == 2 * STREAMS
     assert count_parents(spans) == Counts(right=STREAMS, wrong=0, none=0)
+
+
+def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+
+
+def frames(data: bytes) -> list[tuple[int, int, bytes]]:
+    """Kind, stream and payload of each."""
+    found = []
+    while data:
+        length = int.from_bytes(data[:3], "big")
+        found.append((data[3], int.from_bytes(data[5:9], "big"), data[9:9 + length]))
+        data = data[9 + length:]
+    return found
+
+
+def block(**fields: str) -> bytes:
+    """A header block of literals."""
+    pairs = [(":method", "GET"), (":scheme", "http"), (":path", "/a"), (":authority", "h"), *fields.items()]
+    return b"".join(b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode() for name, value in pairs)
+
+
+def test_heads_behind_one_that_is_left_alone(launcher: Launcher) -> None:
+    """All in one write: what has a context of its own, or no room in its first frame, hides none of those that follow."""
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    own = block(traceparent="00-" + "1" * 32 + "-" + "2" * 16 + "-01")
+    sent = [
+        frame(4, 0, 0, b""), frame(1, 5, 1, block()), frame(1, 1, 3, block()[:20]), frame(9, 4, 3, block()[20:]), frame(1, 5, 5, block()),
+        frame(1, 5, 7, own), frame(1, 5, 9, block()),
+    ]
+    seen, ended = b"", threading.Event()
+
+    def take(sock: socket.socket) -> None:
+        nonlocal seen
+        sock.sendall(frame(4, 0, 0, b""))
+        while part := sock.recv(65536):
+            seen += part
+        ended.set()
+
+    listener = Listener(take)
+    send = "import socket, sys; s = socket.create_connection(('127.0.0.1', int(sys.argv[1]))); s.sendall(sys.stdin.buffer.read()); s.close()"
+    done = launcher.run(PYTHON, "-c", send, str(listener.port), stdin=preface + b"".join(sent))
+    assert done.code == 0, done.err
+    assert ended.wait(10)
+    listener.close()
+    got, plain = frames(seen.removeprefix(preface)), frames(b"".join(sent))
+    assert [(kind, stream) for kind, stream, _ in got] == [(kind, stream) for kind, stream, _ in plain]
+    changed = [(stream, len(new) - len(old)) for (_, stream, new), (_, _, old) in zip(got, plain) if new != old]
+    assert changed == [(stream, len(b"\x10\x0btraceparent\x37") + 55) for stream in (1, 5, 9)]

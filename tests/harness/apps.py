@@ -13,6 +13,7 @@ from harness.ports import free_port
 from harness.processes import APPS, CACHE, PYTHON, Launcher, Program
 from harness.tls import HOST, certificates
 
+APACHE_MODULES = "/usr/lib/apache2/modules"
 GUNICORN = str(CACHE / "venv/bin/gunicorn")
 
 COMMANDS: dict[str, list[str | Path]] = {
@@ -76,9 +77,10 @@ class Site:
         return self.launcher.start("nginx", "-p", self.directory, "-c", config, "-e", "stderr", port=port, **options)
 
     def start_apache(self, mpm: str, upstream_port: int = 9, tls: bool = False, upstream_tls: bool = False,
-                     **options: Any) -> Program:
+                     scheme: str = "", directives: list[str] | None = None, **options: Any) -> Program:
+        """`scheme` is the upstream's, where it is none of HTTP/1."""
         port, files = free_port(), certificates()
-        words = []
+        words = list(directives or [])
         if tls:
             words += ["SSLEngine on", f"SSLCertificateFile {files.cert}", f"SSLCertificateKeyFile {files.key}"]
         if upstream_tls:
@@ -86,15 +88,15 @@ class Site:
                       "SSLProxyCheckPeerName off"]  # it knows names only, and the upstream is an address
         config = self.config(
             APPS / "apache/httpd.conf.template", PORT=port, UPSTREAM=f"127.0.0.1:{upstream_port}", MPM=mpm,
-            MODULES="/usr/lib/apache2/modules", SCHEME="https" if upstream_tls else "http", TLS="\n".join(words),
+            MODULES=APACHE_MODULES, SCHEME=scheme or ("https" if upstream_tls else "http"), TLS="\n".join(words),
         )
         return self.launcher.start("apache2", "-f", config, "-DFOREGROUND",
                                    port=port, **options)
 
     def start_haproxy(self, upstream_port: int = 9, tls: bool = False, upstream_tls: bool = False,
-                      mode: str = "http", master: bool = False, bind: str = "", server: str = "", backend: str = "",
+                      mode: str = "http", master: bool = False, server: str = "", backend: str = "", bind: str = "",
                       **options: Any) -> Program:
-        """`master`: a process that starts the ones which serve; `bind`, `server`, `backend`: more of haproxy's words."""
+        """`master`: a process that starts the ones which serve; `server`, `backend`, `bind`: more of haproxy's words."""
         port, files = free_port(), certificates()
         config = self.config(
             APPS / "haproxy/haproxy.cfg.template", PORT=port, MODE=mode, UPSTREAM=f"127.0.0.1:{upstream_port}",

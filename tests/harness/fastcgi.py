@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import struct
-import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Iterator
 
 from harness.apps import Site
+from harness.listener import Listener
 from harness.ports import free_port
 from harness.processes import APPS, ROOT, Program, accepts, wait_until
 from harness.upstream import Reader
@@ -87,43 +86,26 @@ class Record:
     raw: bytes
 
 
-@dataclass
-class FastCgiUpstream:
+class FastCgiUpstream(Listener):
     """A FastCGI application that no agent is in: keeps the records of each request, answers "ok"."""
 
-    seen: list[list[Record]] = field(default_factory=list)
-    connections: int = 0
+    def __init__(self) -> None:
+        self.seen: list[list[Record]] = []
+        super().__init__(self._answer)
+        self.address = str(self.port)
 
-    def __post_init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = str(self._listener.getsockname()[1])
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                sock, _ = self._listener.accept()
-                self.connections += 1
-                threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
-
-    def _serve(self, sock: socket.socket) -> None:
-        with sock, contextlib.suppress(EOFError, OSError):
-            records = self._records(Reader(sock))
-            while True:
-                request = [next(records)]
-                while (request[-1].kind, request[-1].content) != (STDIN, b""):
-                    request.append(next(records))
-                self.seen.append(request)
-                number = request[0].request
-                answer = b"Content-Type: text/plain\r\n\r\nok\n"
-                sock.sendall(record(STDOUT, number, answer) + record(STDOUT, number) + record(END, number, bytes(8)))
-                if not request[0].content[2] & 1:
-                    return
+    def _answer(self, sock: socket.socket) -> None:
+        records = self._records(Reader(sock))
+        while True:
+            request = [next(records)]
+            while (request[-1].kind, request[-1].content) != (STDIN, b""):
+                request.append(next(records))
+            self.seen.append(request)
+            number = request[0].request
+            answer = b"Content-Type: text/plain\r\n\r\nok\n"
+            sock.sendall(record(STDOUT, number, answer) + record(STDOUT, number) + record(END, number, bytes(8)))
+            if not request[0].content[2] & 1:
+                return
 
     def _records(self, reader: Reader) -> Iterator[Record]:
         while True:

@@ -63,13 +63,15 @@ def call(launcher: Launcher, who: tuple, url: str, calls: Iterable[str], env: di
     return answers_of(done.out)
 
 
-def expected(side: str, method: str, code: str | None, port: int, *, id: str, error: str | None = None, **extra: Any) -> Expect:
-    """The span of one call. A method that the server does not know is `_OTHER`."""
+def expected(side: str, method: str, code: str | None, port: int, *, id: str, error: str | None = None, host: str = "127.0.0.1",
+             **extra: Any) -> Expect:
+    """The span of one call, complete. `error`: what failed, where no status tells. A method that the server does not know is `_OTHER`.
+    Keyword arguments with `__` for dots change attributes."""
     unknown = code == "UNIMPLEMENTED"
     attributes: dict[str, Any] = {
         "rpc.system.name": "grpc",
         "rpc.method": "_OTHER" if unknown else method,
-        "server.address": "127.0.0.1",
+        "server.address": host,
         "server.port": port,
         "network.peer.address": ANY_IP,
         "network.peer.port": port if side == "CLIENT" else ANY_PORT,
@@ -83,6 +85,7 @@ def expected(side: str, method: str, code: str | None, port: int, *, id: str, er
     if error:
         attributes["error.type"] = error
     attributes |= {key.replace("__", "."): value for key, value in extra.items()}
+    attributes = {key: value for key, value in attributes.items() if value is not None}
     return Expect(side, "grpc" if unknown else method, attributes, "ERROR" if error else "UNSET")
 
 

@@ -1,12 +1,15 @@
-"""grpcio within the tests' own process, where no agent is: a caller of many at once on one channel, and a service that keeps what it sees."""
+"""A caller by grpcio, of many at once on one channel, and a service that keeps what it sees: in the tests' own process, where no agent is, or
+in one of their own."""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Iterator
+from typing import Callable, Iterator
 from urllib.parse import parse_qsl
 
 import grpc
@@ -21,10 +24,13 @@ class Answer:
     answers: list[dict[str, str]]
 
 
-def call_all(port: int, calls: list[str], context: dict[str, str] | None = None) -> dict[str, Answer]:
+def call_all(port: int, calls: list[str], context: dict[str, str] | None = None,
+             before_close: Callable[[], object] = lambda: None) -> dict[str, Answer]:
     """All at once. A call is `Kind?id=..`; `context` are headers of calls, by id. Gives the answers by id."""
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel, ThreadPoolExecutor(len(calls)) as pool:
-        return dict(pool.map(lambda call: _one(channel, call, context or {}), calls))
+        answers = dict(pool.map(lambda call: _one(channel, call, context or {}), calls))
+        before_close()
+        return answers
 
 
 def _one(channel: grpc.Channel, call: str, context: dict[str, str]) -> tuple[str, Answer]:
@@ -75,3 +81,14 @@ def peer() -> Iterator[Peer]:
         yield made
     finally:
         server.stop(None).wait()
+
+
+def serve() -> None:
+    """In a program of its own."""
+    server = grpc.server(ThreadPoolExecutor(50), handlers=[Peer()], options=[("grpc.so_reuseport", 0)])
+    server.add_insecure_port(f"127.0.0.1:{os.environ['PORT']}")
+    server.start()
+    ended = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    ended.wait()
+    server.stop(None).wait()

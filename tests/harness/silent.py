@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
-import threading
+
+from harness.listener import Listener
 
 SETTINGS = b"\0\0\0\x04\0\0\0\0\0"
 
 
-class SilentHttp2:
+class SilentHttp2(Listener):
     def __init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                sock, _ = self._listener.accept()
-                threading.Thread(target=self._read, args=(sock,), daemon=True).start()
+        super().__init__(self._read)
 
     def _read(self, sock: socket.socket) -> None:
-        with sock, contextlib.suppress(OSError):
-            sock.sendall(SETTINGS)
-            while sock.recv(65536):
-                pass
+        sock.sendall(SETTINGS)
+        while sock.recv(65536):
+            pass

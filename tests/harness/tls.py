@@ -13,11 +13,12 @@ import subprocess
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Mapping
 
 from harness import client
+from harness.listener import Listener
 from harness.upstream import Reader, Upstream
 
 HOST = "localhost"
@@ -167,45 +168,25 @@ def control(port: int) -> Callable[[str], object]:
     return lambda path: get(port, path)
 
 
-@dataclass
-class ConnectProxy:
+class ConnectProxy(Listener):
     """An HTTP proxy that does nothing but tunnels."""
 
-    heads: list[bytes] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                sock, _ = self._listener.accept()
-                threading.Thread(target=self._tunnel, args=(sock,), daemon=True).start()
+    def __init__(self) -> None:
+        self.heads: list[bytes] = []
+        super().__init__(self._tunnel)
 
     def _tunnel(self, sock: socket.socket) -> None:
-        with sock, contextlib.suppress(EOFError, OSError):
-            reader = Reader(sock)
-            head = reader.until(b"\r\n\r\n")
-            self.heads.append(head)
-            host, _, port = head.split(b" ")[1].decode().rpartition(":")
-            with socket.create_connection((host, int(port))) as inner:
-                sock.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-                inner.sendall(reader.buffer)
-                back = threading.Thread(target=_pump, args=(inner, sock), daemon=True)
-                back.start()
-                _pump(sock, inner)
-                back.join()
+        reader = Reader(sock)
+        head = reader.until(b"\r\n\r\n")
+        self.heads.append(head)
+        host, _, port = head.split(b" ")[1].decode().rpartition(":")
+        with socket.create_connection((host, int(port))) as inner:
+            sock.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            inner.sendall(reader.buffer)
+            back = threading.Thread(target=_pump, args=(inner, sock), daemon=True)
+            back.start()
+            _pump(sock, inner)
+            back.join()
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:

@@ -4,13 +4,13 @@
 //        { id, code, wait, with, after }: `code` is the status to end with (0), `wait` milliseconds before, `with` what is called
 //        first: grpc (UPSTREAM_GRPC), http (UPSTREAM), or nothing. Answers { id, metadata, upstream }.
 // call:  `node grpc.js TARGET JSON` makes all calls of a list of { method, request, deadline, cancel, metadata } at once on one
-//        channel and prints [{ code, answers }].
+//        channel and prints [{ code, answers }]; with READY=1 when it is connected.
 'use strict';
 const fs = require('node:fs');
 const http = require('node:http');
 const grpc = require('@grpc/grpc-js');
 
-const { PORT, TLS, TLS_CERT, TLS_KEY, SSL_CERT_FILE, UPSTREAM, UPSTREAM_GRPC } = process.env;
+const { PORT, TLS, TLS_CERT, TLS_KEY, SSL_CERT_FILE, UPSTREAM, UPSTREAM_GRPC, READY } = process.env;
 const json = { serialize: (value) => Buffer.from(JSON.stringify(value)), deserialize: (bytes) => JSON.parse(bytes) };
 const kind = (path, requestStream, responseStream) => ({
   path, requestStream, responseStream, requestSerialize: json.serialize, requestDeserialize: json.deserialize,
@@ -111,8 +111,10 @@ function serve() {
 
 if (process.argv[2]) {
   const client = connect(process.argv[2]);
-  Promise.all(JSON.parse(process.argv[3]).map((wanted) => call(client, wanted))).then((results) => {
+  const all = () => Promise.all(JSON.parse(process.argv[3]).map((wanted) => call(client, wanted))).then((results) => {
     client.close();
     console.log(JSON.stringify(results));
   });
+  if (READY) client.waitForReady(Date.now() + 20000, all);
+  else all();
 } else serve();

@@ -1,23 +1,29 @@
 """A gRPC client: grpc_client.py MODE TARGET CALLS, where MODE is sync or aio and CALLS a JSON list.
 
-Each call is {"id", "kind", "request", ...}: `how` is call, with_call or future; `timeout`; `cancel`: once the first answer of a stream is here, or at
-once; `method`, if not that of its kind; `traceparent`: the caller's own; `gzip`; `ready`: wait for the server; `parts`: messages of a streamed request.
-With AT_ONCE so many are made at once. It prints a list of {"id", "code", "answers"} as JSON. CA: TLS with this certificate. OPTIONS: of the channel.
+Each call is {"id", "kind", "request", ...}: `how` is call, with_call or future; `timeout`; `cancel`: once there is a file of this
+name; `method`, if not that of its kind; `traceparent`: the caller's own; `gzip`; `ready`: wait for the server; `parts`: messages of a streamed request; `pad`: blanks in each.
+With AT_ONCE so many are made at once, on CHANNELS in turn. It prints a list of {"id", "code", "answers"} as JSON, and what is done meanwhile
+to its error output. CA: TLS with this certificate. OPTIONS: of the channels.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import json
 import os
 import sys
+import threading
+import time
 from concurrent import futures
 
 import grpc
 import grpc.aio
 
 MODE, TARGET, CALLS = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
-AT_ONCE = int(os.environ.get("AT_ONCE", "1"))
+AT_ONCE, CHANNELS = int(os.environ.get("AT_ONCE", "1")), int(os.environ.get("CHANNELS", "1"))
+LOOP = None
 OPTIONS = [tuple(option) for option in json.loads(os.environ.get("OPTIONS", "[]"))]
 
 
@@ -38,32 +44,41 @@ def arguments(call: dict) -> dict:
     }
 
 
+def body(call: dict) -> bytes:
+    return json.dumps(call.get("request", {})).encode() + b" " * call.get("pad", 0)
+
+
 def multicallable(channel, call: dict):
     return getattr(channel, call["kind"])(call.get("method", f"/test.Echo/{call['kind']}"))
 
 
+def cancel(call: dict, made) -> None:
+    if "cancel" in call:
+        while not os.path.exists(call["cancel"]):
+            time.sleep(0.01)
+        LOOP.call_soon_threadsafe(made.cancel) if LOOP else made.cancel()
+
+
 def result(call: dict, answers: list[bytes], code: grpc.StatusCode) -> dict:
+    print(call["id"], code.name, file=sys.stderr, flush=True)
     told = [json.loads(answer) for answer in answers]
     return {"id": call["id"], "code": code.name, "answers": told, "sizes": [len(answer) for answer in answers]}
 
 
 def sync(channel: grpc.Channel, call: dict) -> dict:
-    make, request = multicallable(channel, call), json.dumps(call.get("request", {})).encode()
+    make, request = multicallable(channel, call), body(call)
     streamed = call["kind"].startswith("stream")
     given = iter([request] * call.get("parts", 2)) if streamed else request
     answers: list[bytes] = []
     try:
         if call["kind"].endswith("stream"):
             made = make(given, **arguments(call))
-            for answer in made:
-                answers.append(answer)
-                if call.get("cancel"):
-                    made.cancel()
+            threading.Thread(target=cancel, args=(call, made)).start()
+            answers.extend(made)
             code = made.code()
         elif call.get("how") == "future" or call.get("cancel"):
             made = make.future(given, **arguments(call))
-            if call.get("cancel"):
-                made.cancel()
+            cancel(call, made)
             answers.append(made.result())
             code = made.code()
         elif call.get("how") == "with_call":
@@ -81,39 +96,42 @@ def sync(channel: grpc.Channel, call: dict) -> dict:
 
 
 async def aio(channel: grpc.aio.Channel, call: dict) -> dict:
-    make, request = multicallable(channel, call), json.dumps(call.get("request", {})).encode()
+    make, request = multicallable(channel, call), body(call)
     streamed = call["kind"].startswith("stream")
     given = iter([request] * call.get("parts", 2)) if streamed else request
     made, answers = make(given, **arguments(call)), []
+    cancelling = asyncio.get_running_loop().run_in_executor(None, cancel, call, made)
     try:
         if call["kind"].endswith("stream"):
             async for answer in made:
                 answers.append(answer)
-                if call.get("cancel"):
-                    made.cancel()
         else:
-            if call.get("cancel"):
-                made.cancel()
             answers.append(await made)
     except (grpc.RpcError, asyncio.CancelledError):
         pass
+    await cancelling
     return result(call, answers, await made.code())
 
 
 async def all_aio() -> list[dict]:
+    global LOOP
+    LOOP = asyncio.get_running_loop()
     limit = asyncio.Semaphore(AT_ONCE)
-    async with channel(grpc.aio) as own:
+    async with contextlib.AsyncExitStack() as stack:
+        own = [await stack.enter_async_context(channel(grpc.aio)) for _ in range(CHANNELS)]
 
-        async def one(call: dict) -> dict:
+        async def one(number: int, call: dict) -> dict:
             async with limit:
-                return await aio(own, call)
+                return await aio(own[number % CHANNELS], call)
 
-        return await asyncio.gather(*map(one, CALLS))
+        return await asyncio.gather(*itertools.starmap(one, enumerate(CALLS)))
 
 
 def all_sync() -> list[dict]:
-    with channel(grpc) as own, futures.ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(lambda call: sync(own, call), CALLS))
+    with contextlib.ExitStack() as stack:
+        own = [stack.enter_context(channel(grpc)) for _ in range(CHANNELS)]
+        pool = stack.enter_context(futures.ThreadPoolExecutor(AT_ONCE))
+        return list(pool.map(sync, itertools.cycle(own), CALLS))
 
 
 print(json.dumps(asyncio.run(all_aio()) if MODE == "aio" else all_sync()))

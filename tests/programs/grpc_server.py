@@ -1,10 +1,11 @@
 """A gRPC server that does what each request says (JSON), in all four kinds of call: /test.Echo/unary_unary and so on.
 
 MODE is sync or aio. `code`: the status to end with; `messages`: how many answers a stream has; `size`: bytes of each; `wait`: until
-the call ends from outside; `die`: with the process; `http`, `grpc`: an id with which to call UPSTREAM (a URL) or PEER (a server of
+the call ends from outside, which may begin as soon as there is a file `mark`; `die`: with the process; `http`, `grpc`: an id with which to call UPSTREAM (a URL) or PEER (a server of
 this kind) meanwhile, `twice` for a call behind the last answer too; `delay`: milliseconds before these. The answer tells the metadata that came.
 
-INTERCEPTED: with an interceptor that calls `http` itself. TLS_CERT, TLS_KEY: behind TLS.
+INTERCEPTED: with an interceptor that calls `http` itself. TLS_CERT, TLS_KEY: behind TLS. WORKERS: so many processes, forked after the import.
+OPTIONS: of the server.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ SERVICE = "test.Echo"
 STATUSES = {status.value[0]: status for status in grpc.StatusCode}
 UPSTREAM, PEER = os.environ.get("UPSTREAM", ""), os.environ.get("PEER", "")
 PORT = int(os.environ["PORT"])
+OPTIONS = [tuple(option) for option in json.loads(os.environ.get("OPTIONS", "[]"))]
 
 
 def answer(plan: dict, context) -> bytes:
@@ -46,6 +48,11 @@ def add_port(server) -> None:
     assert bound == PORT
 
 
+def mark(plan: dict) -> None:
+    if "mark" in plan:
+        open(plan["mark"], "x").close()
+
+
 def metadata(own: str) -> tuple:
     return (("x-id", own),)
 
@@ -64,6 +71,7 @@ class Sync:
     def finish(self, plan: dict, context) -> None:
         if plan.get("die"):
             os._exit(1)
+        mark(plan)
         if plan.get("wait"):
             over = threading.Event()
             if context.add_callback(over.set):
@@ -89,7 +97,7 @@ class Sync:
 
     def serve(self) -> None:
         interceptors = [Intercepting()] if "INTERCEPTED" in os.environ else []
-        server = grpc.server(futures.ThreadPoolExecutor(64), interceptors=interceptors)
+        server = grpc.server(futures.ThreadPoolExecutor(64), interceptors=interceptors, options=OPTIONS)
         server.add_generic_rpc_handlers((handlers(self.one, self.many),))
         add_port(server)
         server.start()
@@ -118,6 +126,7 @@ class Aio:
     async def finish(self, plan: dict, context) -> None:
         if plan.get("die"):
             os._exit(1)
+        mark(plan)
         if plan.get("wait"):
             await asyncio.Event().wait()
         if plan.get("code"):
@@ -146,7 +155,7 @@ class Aio:
         self.http = aiohttp.ClientSession()
         self.peer = grpc.aio.insecure_channel(PEER) if PEER else None
         interceptors = [AioIntercepting(self)] if "INTERCEPTED" in os.environ else []
-        server = grpc.aio.server(interceptors=interceptors)
+        server = grpc.aio.server(interceptors=interceptors, options=OPTIONS)
         server.add_generic_rpc_handlers((handlers(self.one, self.many),))
         add_port(server)
         await server.start()
@@ -169,6 +178,7 @@ def handlers(one, many) -> grpc.GenericRpcHandler:
         SERVICE, {kind: wrap(many if kind.endswith("stream") else one) for kind, wrap in zip(KINDS, make)})
 
 
+workers = [os.fork() for _ in range(int(os.environ.get("WORKERS", "0")) - 1)]
 if os.environ["MODE"] == "aio":
     asyncio.run(Aio().serve())
 else:

@@ -60,6 +60,9 @@ const CLIENTS = {
   own: (path) => ask(shared(), { ':path': path, 'x-own': path, [http2.sensitiveHeaders]: ['x-own'] }),
   // An array of names and values, which older versions do not take.
   raw: (path) => ask(shared(), Number(process.versions.node.split('.')[0]) < 24 ? { ':path': path } : [':path', path]),
+  foreign: (path) => ask(shared(), {
+    ':path': path, traceparent: `00-0af7651916cd43dd8448eb211c80319c-${(Number(/id=(\d+)/.exec(path)[1]) + 1).toString(16).padStart(16, '0')}-01`,
+  }),
   undici: by_undici(undici),
   slow: by_undici(slow),
   http: (path) => old(UPSTREAM + path),

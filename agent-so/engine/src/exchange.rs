@@ -4,6 +4,10 @@
 //! keeps it in preallocated memory that a forked child finds zeroed. Texts live in one arena inside it.
 //! What does not fit is cut at the documented caps, never reallocated.
 
+mod fault;
+
+pub use fault::Fault;
+
 /// Bytes of the text arena of one exchange (all captured texts except baggage).
 pub const TEXT_ARENA: usize = 6 * 1024;
 /// Bytes of baggage kept (W3C Baggage: at least 8192 must be propagated).
@@ -105,39 +109,6 @@ pub struct Captured {
     pub value: Text,
 }
 
-/// Why an exchange went wrong, apart from its status code. The value of `error.type`
-/// ([`Fault::as_str`]) is predictable and of low cardinality; the list is in docs/coverage.md.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-#[repr(u8)]
-#[allow(missing_docs)]
-pub enum Fault {
-    #[default]
-    None = 0,
-    ConnectionRefused,
-    ConnectionReset,
-    ConnectionAborted,
-    BrokenPipe,
-    TimedOut,
-    HostUnreachable,
-    NetworkUnreachable,
-    NetworkDown,
-    AddressNotAvailable,
-    AccessDenied,
-    HostNotFound,
-    /// The TLS handshake failed: a certificate that was not accepted, nothing in common, a peer that hung up.
-    TlsHandshake,
-    /// The response ended before its announced end.
-    ResponseTruncated,
-    /// The stream of the request was reset, by either side but for a client that lost interest.
-    StreamReset,
-    /// The server did not look at the request (REFUSED_STREAM, GOAWAY).
-    StreamRefused,
-    /// Bytes that cannot be the announced protocol any more.
-    ProtocolError,
-    /// Anything else (`_OTHER`).
-    Other,
-}
-
 /// The address at one end of a connection. IPv4-mapped IPv6 addresses are normalised to `V4`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[allow(missing_docs)]
@@ -232,32 +203,6 @@ impl Default for Exchange {
             baggage_len: 0,
             arena: [0; TEXT_ARENA],
             baggage: [0; BAGGAGE_MAX],
-        }
-    }
-}
-
-impl Fault {
-    /// The `error.type` value; empty for [`Fault::None`].
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Fault::None => "",
-            Fault::ConnectionRefused => "connection_refused",
-            Fault::ConnectionReset => "connection_reset",
-            Fault::ConnectionAborted => "connection_aborted",
-            Fault::BrokenPipe => "broken_pipe",
-            Fault::TimedOut => "timed_out",
-            Fault::HostUnreachable => "host_unreachable",
-            Fault::NetworkUnreachable => "network_unreachable",
-            Fault::NetworkDown => "network_down",
-            Fault::AddressNotAvailable => "address_not_available",
-            Fault::AccessDenied => "access_denied",
-            Fault::HostNotFound => "host_not_found",
-            Fault::TlsHandshake => "tls_handshake",
-            Fault::ResponseTruncated => "response_truncated",
-            Fault::StreamReset => "stream_reset",
-            Fault::StreamRefused => "stream_refused",
-            Fault::ProtocolError => "protocol_error",
-            Fault::Other => "_OTHER",
         }
     }
 }

@@ -346,21 +346,20 @@ impl Stream {
         };
         let sent = machine.sent()?;
         let ex = host.exchange(sent.exchange);
-        let edit = |keep, skip| BlockEdit {
-            keep,
-            skip,
-            length: sent.length as usize,
-            most: sent.frame_size as usize,
-        };
-        let [from, to] = sent.traceparent.map(http2::in_frame);
         let place = http2::in_frame(sent.place);
+        let text = ex.text(Field::Traceparent);
+        let replace = machine.replacement(&sent, text);
         Some(Head {
-            has_traceparent: ex.text(Field::Traceparent).is_some(),
+            has_traceparent: text.is_some(),
             has_tracestate: ex.text(Field::Tracestate).is_some(),
             has_baggage: !ex.baggage().is_empty(),
             signed: ex.signed,
-            syntax: Syntax::HeaderBlock(edit(place, place)),
-            replace: (sent.traceparent[1] > 0 && !ex.traceparent_repeated).then(|| edit(from, to)),
+            syntax: Syntax::HeaderBlock(BlockEdit {
+                keep: place,
+                skip: place,
+                ..sent.edit()
+            }),
+            replace: replace.filter(|_| !ex.traceparent_repeated),
             ..head
         })
     }

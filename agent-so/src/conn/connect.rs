@@ -16,14 +16,19 @@ use agent_engine::exchange::{Endpoint, Fault, Field, Kind, VALUE_MAX};
 use std::sync::atomic::Ordering;
 
 /// What is remembered across the real connect.
-pub(crate) struct Attempt(At);
+pub(crate) struct Attempt {
+    at: At,
+    /// Whether its failure would be the program's.
+    tells: bool,
+}
 
-/// The program is about to connect `fd` to `address`.
-pub(crate) fn begin(fd: i32, address: &[u8]) -> Option<Attempt> {
+/// The program is about to connect `fd` to `address`, in code at `caller`.
+pub(crate) fn begin(fd: i32, address: &[u8], caller: usize) -> Option<Attempt> {
     context::bridge::ask();
     contain(|| {
         let state = process::state()?;
         let inside = thread::current().enter()?;
+        let tells = !context::bridge::is_of_core(caller);
         let word = state.table.get(fd);
         if word == table::IGNORED || word == table::OWN {
             return None;
@@ -36,7 +41,11 @@ pub(crate) fn begin(fd: i32, address: &[u8]) -> Option<Attempt> {
         let mut locked = at.lock()?;
         if !at.conn.hint(CONNECTING) {
             locked.meta.connect_start_ns = clock::monotonic_ns();
-            let parent = context::candidate(state, Ref::default());
+            let parent = if tells {
+                context::candidate(state, Ref::default())
+            } else {
+                Ref::default()
+            };
             locked.meta.connect_parent = parent;
             locked.meta.works_for = parent;
         }
@@ -44,7 +53,7 @@ pub(crate) fn begin(fd: i32, address: &[u8]) -> Option<Attempt> {
         locked.meta.peer_known = locked.meta.peer != Endpoint::Unknown;
         drop(locked);
         drop(inside);
-        Some(Attempt(at))
+        Some(Attempt { at, tells })
     })
     .flatten()
 }
@@ -52,7 +61,7 @@ pub(crate) fn begin(fd: i32, address: &[u8]) -> Option<Attempt> {
 /// The real connect returned `result`, errno set (and kept).
 pub(crate) fn done(attempt: &Attempt, result: i32) {
     let errno = errno::get();
-    let at = &attempt.0;
+    let Attempt { at, tells } = attempt;
     contain(|| {
         if result == 0 {
             at.conn.set_hint(CONNECTING, false);
@@ -63,6 +72,7 @@ pub(crate) fn done(attempt: &Attempt, result: i32) {
         }
         match fault(errno) {
             // In progress, interrupted, or already on its way.
+            _ if !tells => {}
             Fault::None => at.conn.set_hint(CONNECTING, errno != libc::EISCONN),
             fault => report(at, fault),
         }

@@ -246,7 +246,9 @@ impl At {
     /// Takes the lock if this still is the connection it was. Waits briefly: the holder only parses. `None` when the holder
     /// is this very thread (a signal handler interrupted it) or does not let go (it was cancelled or killed in there).
     pub(crate) fn lock(&self) -> Option<Locked<'static>> {
-        self.lock_waiting(spin::YIELDS)
+        // One thread reads and another writes there all the time, and what would be given up is many requests'.
+        let patience = if self.conn.hint(STREAMS) { 100 } else { 1 };
+        self.lock_waiting(spin::YIELDS * patience)
     }
 
     /// As [`At::lock`], but waits long: for the few cases in which giving up would damage the program's stream.

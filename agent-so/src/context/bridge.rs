@@ -21,7 +21,8 @@ pub(crate) mod ruby;
 use crate::export::record::Ref;
 use crate::sys::thread;
 use agent_engine::exchange::{Exchange, Field};
-use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 /// What the thread has just read as a server.
 #[derive(Clone, Copy, Debug)]
@@ -106,22 +107,41 @@ pub(crate) fn loading(name: &[u8]) {
     }
 }
 
-/// The calls of gRPC's own core carry a context wherever they have one.
-static TOLD_BY_HEADERS: AtomicBool = AtomicBool::new(false);
+/// Where gRPC's own core is loaded, in a process whose bridge gives its calls their contexts; zeros elsewhere.
+static CORE: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 
-/// A bridge gives the calls of gRPC's own core their contexts as they are made: who writes them says nothing.
-pub(crate) fn tell_by_headers() {
-    TOLD_BY_HEADERS.store(true, Ordering::Relaxed);
+/// The bridge gives the calls of gRPC's core, which is loaded here, their contexts as they are made: who writes them says nothing.
+pub(crate) fn tell_by_headers(core: Range<usize>) {
+    CORE[0].store(core.start, Ordering::Relaxed);
+    CORE[1].store(core.end, Ordering::Release);
+}
+
+/// The bridge gives requests of HTTP/2 their contexts as they are made.
+static HTTP2: AtomicBool = AtomicBool::new(false);
+
+/// The bridge gives the requests of all clients of HTTP/2 that it knows their contexts as they are made: who writes them says nothing.
+pub(crate) fn tell_http2_by_headers() {
+    HTTP2.store(true, Ordering::Relaxed);
 }
 
 /// Whether this outgoing request is known to belong to nobody if it carries no context.
 pub(crate) fn is_told_by_header(exchange: &Exchange) -> bool {
-    const CORE: &[u8] = b"grpc-c/";
-    TOLD_BY_HEADERS.load(Ordering::Relaxed)
-        && exchange.rpc
-        && exchange
-            .text(Field::UserAgent)
-            .is_some_and(|agent| memchr::memmem::find(agent, CORE).is_some())
+    const NAME: &[u8] = b"grpc-c/";
+    let of_core = || {
+        exchange.rpc
+            && exchange
+                .text(Field::UserAgent)
+                .is_some_and(|agent| memchr::memmem::find(agent, NAME).is_some())
+    };
+    HTTP2.load(Ordering::Relaxed) && exchange.version == 20
+        || CORE[1].load(Ordering::Acquire) != 0 && of_core()
+}
+
+/// Whether `caller` is code of gRPC's core: its channels connect for no call in particular, to several addresses at once, and again
+/// and again.
+pub(crate) fn is_of_core(caller: usize) -> bool {
+    let end = CORE[1].load(Ordering::Acquire);
+    (CORE[0].load(Ordering::Relaxed)..end).contains(&caller)
 }
 
 /// What the bridge says of the calling thread: a request, [`Ref::NOBODY`], or `None` where no bridge speaks.

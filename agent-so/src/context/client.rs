@@ -198,6 +198,14 @@ pub(crate) unsafe fn edit(
     // SAFETY: by the caller's promise.
     let (identity, buffer) = unsafe { (record.identity(), record.headers()) };
     let (at, skip, to) = match (identity.carried, head.traceparent, head.replace) {
+        (Carried::Foreign, _, Some(replace)) if replace.restates => {
+            front(buffer.get_mut(..replace.keep)?);
+            // SAFETY: by the caller's promise.
+            let own = settings.extract(unsafe { record.exchange() })?;
+            let syntax = Syntax::HeaderBlock(replace);
+            let len = settings.write_traceparent(buffer, &own, syntax);
+            (head.insert_at, replace.skip, len)
+        }
         (Carried::Foreign, ..) => return None,
         // The parent id is replaced in place: the length stays, and so do tracestate and baggage.
         (Carried::PassedOn, Some(offset), _) => {

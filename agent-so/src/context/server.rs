@@ -4,7 +4,7 @@ use super::{Model, is_open};
 use crate::conn::{Inner, Meta, serving};
 use crate::export;
 use crate::export::record::{Carried, Identity, Record, Ref};
-use crate::settings;
+use crate::settings::{self, Room};
 use crate::sys::process::State;
 use crate::sys::thread::{self, SERVES};
 use agent_engine::context::{SpanContext, SpanId};
@@ -119,13 +119,22 @@ fn same_connection(state: &State, one: Ref, other: Ref) -> bool {
 }
 
 /// Bytes were read on a server connection: what the thread read last is the oldest request that waits there, which is given
-/// (or null). With several open streams it is [`Ref::NOBODY`].
+/// (or null). With several open streams, and for calls that a bridge finds by what they carry, it is [`Ref::NOBODY`].
 pub(crate) fn read(state: &'static State, inner: &mut Inner) -> Ref {
     let oldest = || {
         let (_, reference) = serving::open(state, inner).next()?;
         is_open(state, reference).then_some(reference)
     };
-    if inner.stream.streams_open() > 1 {
+    let handed_up_elsewhere = || {
+        settings::gives_contexts() == Some(Room::Calls)
+            && serving::open(state, inner)
+                .next()
+                .is_some_and(|(record, _)| {
+                    // SAFETY: an open exchange of the connection whose lock is held.
+                    unsafe { record.exchange() }.rpc
+                })
+    };
+    if inner.stream.streams_open() > 1 || inner.stream.is_multiplexed() && handed_up_elsewhere() {
         // Nothing tells which of them the thread goes on with.
         thread::current().last_read.set(0);
         if settings::model() == Model::Blocking {

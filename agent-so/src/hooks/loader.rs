@@ -1,7 +1,7 @@
 //! dlopen: RTLD_DEEPBIND, which would bind a library past our hooks, is taken out where it is known to be harmless. Bridges are
 //! told what is going to be loaded.
 
-use super::real;
+use super::{contain, real};
 use crate::context::bridge;
 use std::arch::naked_asm;
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -52,10 +52,11 @@ pub(crate) unsafe extern "C" fn dlopen(name: *const c_char, flags: c_int) -> *mu
     )
 }
 
-extern "C-unwind" fn loading(name: *const c_char) {
+extern "C" fn loading(name: *const c_char) {
     if !name.is_null() {
         // SAFETY: the program passes a string.
-        bridge::loading(unsafe { CStr::from_ptr(name) }.to_bytes());
+        let name = unsafe { CStr::from_ptr(name) }.to_bytes();
+        contain(|| bridge::loading(name));
     }
 }
 

@@ -7,6 +7,7 @@ use crate::export;
 use crate::settings;
 use crate::sys::{own_fd, thread};
 use libc::{sockaddr, socklen_t};
+use std::arch::naked_asm;
 use std::ffi::{c_int, c_void};
 
 /// Hook of `socket`: a number that meant something else before is a fresh stream, or nothing of interest.
@@ -39,11 +40,25 @@ pub(crate) unsafe extern "C" fn socket(domain: c_int, kind: c_int, protocol: c_i
 ///
 /// # Safety
 /// The C contract of `connect`.
+#[unsafe(naked)]
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(crate) unsafe extern "C" fn connect(
     fd: c_int,
     address: *const sockaddr,
     len: socklen_t,
+) -> c_int {
+    naked_asm!("mov rcx, [rsp]", "jmp {}", sym connect_from)
+}
+
+/// As [`connect`], which code at `caller` has called.
+///
+/// # Safety
+/// The C contract of `connect`.
+unsafe extern "C" fn connect_from(
+    fd: c_int,
+    address: *const sockaddr,
+    len: socklen_t,
+    caller: usize,
 ) -> c_int {
     if word(fd) == table::IGNORED {
         // SAFETY: the program's own call.
@@ -57,7 +72,7 @@ pub(crate) unsafe extern "C" fn connect(
     let attempt = if thread::current().has(thread::AGENT) {
         None
     } else {
-        attempts::begin(fd, known)
+        attempts::begin(fd, known, caller)
     };
     // SAFETY: the program's own call.
     let result = unsafe { real::connect(fd, address, len) };

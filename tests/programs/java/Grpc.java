@@ -1,6 +1,7 @@
 import io.grpc.CallOptions;
 import io.grpc.Channel;
 import io.grpc.ClientInterceptors;
+import io.grpc.ConnectivityState;
 import io.grpc.Context;
 import io.grpc.Contexts;
 import io.grpc.ManagedChannel;
@@ -51,7 +52,8 @@ import java.util.concurrent.TimeUnit;
  * channel and prints what came of each. A call is {@code Kind?id=1&way=http..}; its text is the message.
  *
  * <p>id: also told in the metadata. way: what the service does before it answers, under that id. delay: milliseconds before that. code: the
- * status. count: messages of a stream. timeout: milliseconds. TRANSPORT: netty, shaded, okhttp; EXECUTOR: direct.
+ * status. count: messages of a stream. timeout: milliseconds. hang: the service answers nothing. enough: the caller cancels after one answer.
+ * TRANSPORT: netty, shaded, okhttp; CLIENT: that of the service's own calls, where it is another; EXECUTOR: direct.
  */
 public final class Grpc {
     private static final String TRANSPORT = System.getenv().getOrDefault("TRANSPORT", "netty");
@@ -281,7 +283,7 @@ public final class Grpc {
     private static ManagedChannel channel(String target) throws Exception {
         String authorities = System.getenv("TLS_CA");
         ManagedChannelBuilder<?> builder;
-        switch (TRANSPORT) {
+        switch (System.getenv().getOrDefault("CLIENT", TRANSPORT)) {
             case "shaded":
                 builder = io.grpc.netty.shaded.io.grpc.netty.NettyChannelBuilder.forTarget(target);
                 break;
@@ -313,6 +315,12 @@ public final class Grpc {
 
     private static void call(String target, List<String> calls) throws Exception {
         ManagedChannel channel = channel(target);
+        // A deadline is told to the service when the call begins, not when there is a connection.
+        for (ConnectivityState state; (state = channel.getState(true)) != ConnectivityState.READY; ) {
+            CountDownLatch changed = new CountDownLatch(1);
+            channel.notifyWhenStateChanged(state, changed::countDown);
+            changed.await();
+        }
         CountDownLatch left = new CountDownLatch(calls.size());
         for (String each : calls) {
             String kind = each.substring(0, each.indexOf('?'));

@@ -44,7 +44,8 @@ public final class Parents {
     private static final ForkJoinPool FORKS = new ForkJoinPool(24);
     private static final Timer TIMER = new Timer(true);
     private static final HttpClient CLIENT =
-        HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).followRedirects(HttpClient.Redirect.NORMAL).build();
+        HttpClient.newBuilder().version("2".equals(System.getenv("HTTP_VERSION")) ? HttpClient.Version.HTTP_2 : HttpClient.Version.HTTP_1_1)
+            .followRedirects(HttpClient.Redirect.NORMAL).build();
     /** This one asks for HTTP/2: over TLS in the handshake, else by an upgrade of its first request. */
     private static final HttpClient NEWER = HttpClient.newHttpClient();
     private static final byte[] LARGE = "0123456789abcdef".repeat(1 << 15).getBytes(StandardCharsets.ISO_8859_1);

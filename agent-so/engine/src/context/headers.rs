@@ -77,6 +77,7 @@ pub fn write_context_headers(outgoing: &Outgoing<'_>, out: &mut [u8]) -> usize {
             let mut fields = Fields {
                 out: &mut out[..most],
                 used: edit.keep,
+                unnamed: edit.value_only,
             };
             write_headers(outgoing, &mut fields);
             fields.finish(edit)
@@ -196,6 +197,8 @@ impl Record<'_> {
 struct Fields<'a> {
     out: &'a mut [u8],
     used: usize,
+    /// The name of the `traceparent` is there already.
+    unnamed: bool,
 }
 
 impl Headers for Fields<'_> {
@@ -206,6 +209,9 @@ impl Headers for Fields<'_> {
         /// The greatest length with that.
         const MOST: usize = 0x7f + 0x3fff;
         let name = header.name;
+        if self.unnamed && name != TRACEPARENT.name {
+            return false;
+        }
         let room_at = self.used + FRONT + name.len();
         let end = self.out.len().min(room_at.saturating_add(MOST));
         let Some(room) = self.out.get_mut(room_at..end) else {
@@ -216,10 +222,12 @@ impl Headers for Fields<'_> {
             return false;
         }
         let mut at = self.used;
-        self.out[at..at + 2].copy_from_slice(&[0x10, name.len() as u8]);
-        at += 2;
-        self.out[at..at + name.len()].copy_from_slice(name);
-        at += name.len();
+        if !std::mem::take(&mut self.unnamed) {
+            self.out[at..at + 2].copy_from_slice(&[0x10, name.len() as u8]);
+            at += 2;
+            self.out[at..at + name.len()].copy_from_slice(name);
+            at += name.len();
+        }
         match len.checked_sub(0x7f) {
             None => self.out[at] = len as u8,
             Some(more) => {

@@ -25,8 +25,10 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use super::outgoing::BlockEdit;
 use super::wide::WideId;
 use super::{Direction, Ended, ExchangeId, Host};
+use crate::context::TRACEPARENT_LEN;
 use crate::exchange::{Fault, Kind};
 use arrivals::Arrivals;
 use block::Block;
@@ -37,7 +39,7 @@ use frames::{
     ACK, CONTINUATION, DATA, END_STREAM, Frames, GOAWAY, HEADERS, PUSH_PROMISE, Piece, RST_STREAM,
     SETTINGS, number,
 };
-use hpack::Decoder;
+use hpack::{Decoder, Form};
 use scan::FrameScan;
 use streams::{Open, Streams};
 
@@ -103,6 +105,8 @@ pub(super) struct Machine {
     frames: [Frames; 2],
     /// The request sent last.
     sent: Sent,
+    /// A `traceparent` has become an entry of the peer's table, perhaps with another value than the program gave it.
+    altered: bool,
 }
 
 /// The shape of the header block of a request, for those who want to add to it.
@@ -113,9 +117,26 @@ pub(super) struct Sent {
     pub(super) length: u32,
     /// How much of that stands in front of the place where fields may be added; 0: nowhere.
     pub(super) place: u32,
-    /// The `traceparent`, where it stands in one field that leaves no trace in tables: begin and end in the payload.
+    /// The `traceparent`, or only its value where it becomes an entry of the table: begin and end in the payload.
     pub(super) traceparent: [u32; 2],
+    form: Form,
     pub(super) frame_size: u32,
+}
+
+impl Sent {
+    /// Whether its `traceparent` becomes an entry of the table.
+    pub(super) fn adds_traceparent(&self) -> bool {
+        self.form == Form::Added
+    }
+
+    /// An edit of its first frame, without the place.
+    pub(super) fn edit(&self) -> BlockEdit {
+        BlockEdit {
+            length: self.length as usize,
+            most: self.frame_size as usize,
+            ..BlockEdit::default()
+        }
+    }
 }
 
 impl Machine {
@@ -211,6 +232,21 @@ impl Machine {
         (self.sent.exchange != ExchangeId(0) && self.sent.place != 0).then_some(Sent {
             frame_size,
             ..self.sent
+        })
+    }
+
+    /// How the `traceparent` of that request may be replaced; `text` is what it says.
+    pub(super) fn replacement(&self, sent: &Sent, text: Option<&[u8]>) -> Option<BlockEdit> {
+        let [from, to] = sent.traceparent.map(in_frame);
+        let added = sent.form == Form::Added;
+        // Entries have to stay as large as both sides believe.
+        let fits = !added || text.is_some_and(|text| text.len() == TRACEPARENT_LEN);
+        (sent.traceparent[1] > 0 && fits).then_some(BlockEdit {
+            keep: from,
+            skip: to,
+            value_only: added,
+            restates: sent.form == Form::Indexed && self.altered,
+            ..sent.edit()
         })
     }
 

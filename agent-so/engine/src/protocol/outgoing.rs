@@ -32,6 +32,12 @@ pub struct BlockEdit {
     pub length: usize,
     /// Most bytes of payload that the peer accepts.
     pub most: usize,
+    /// What is kept ends with the name of the `traceparent`: only its value comes next, because the field becomes an entry of the
+    /// peer's table, and has to go on doing so.
+    pub value_only: bool,
+    /// The `traceparent` refers to such an entry, whose value the peer may know as another one: if nothing else, what it
+    /// says has to come in its place.
+    pub restates: bool,
 }
 
 /// The head of a request. Offsets are bytes from the first one looked at.

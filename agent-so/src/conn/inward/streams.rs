@@ -67,6 +67,9 @@ pub(super) fn give(
         }
         (requests, more) = (requests + 1, more + field);
     }
+    if requests == 0 {
+        return 0;
+    }
     // All is moved to the end of the room for it, and goes back with a field behind each block.
     buffer.copy_within(..count, more);
     let (mut from, mut to, mut next) = (0, 0, arrivals);
@@ -116,6 +119,7 @@ fn write(at: &At, inner: &Inner, which: Which, arrival: &Arrival, bytes: &[u8]) 
         skip: HEADER,
         length: arrival.length,
         most: which.longest,
+        ..BlockEdit::default()
     };
     let syntax = Syntax::HeaderBlock(frame);
     let len = settings::get().write_traceparent(buffer, &identity.span, syntax);

@@ -9,7 +9,9 @@
 //! change native ones.
 //!
 //! Requests of `java.net.http` are written by whichever thread can, so they carry the span id of the server request, in a
-//! `traceparent` of the machine's own headers, to where they are written (`context::client` puts in their own).
+//! `traceparent` of the machine's own headers, to where they are written (`context::client` puts in their own). So do calls of gRPC and
+//! requests of OkHttp's HTTP/2. What goes out as HTTP/2 without one is nobody's: such connections have the requests of many, and any
+//! thread may write what others have left in their buffers.
 //!
 //! Cost: two calls into native code a task, and for tasks handed in while a request is served two looks into a hash table.
 
@@ -67,7 +69,7 @@ macro_rules! helpers {
 }
 
 /// The helper classes, in the order in which they can be defined.
-const HELPERS: [(&str, &[u8]); 16] = helpers![
+const HELPERS: [(&str, &[u8]); 19] = helpers![
     "otelrun/" "Agent",
     "java/util/concurrent/" "OtelRun",
     "java/util/concurrent/" "OtelRun$1",
@@ -81,6 +83,9 @@ const HELPERS: [(&str, &[u8]); 16] = helpers![
     "java/util/concurrent/" "OtelRunStreams$Headers",
     "java/util/concurrent/" "OtelRunStreams$Headers$1",
     "java/util/concurrent/" "OtelRunStreams$Methods",
+    "java/util/concurrent/" "OtelRunOkHttp",
+    "java/util/concurrent/" "OtelRunOkHttp$Fields",
+    "java/util/concurrent/" "OtelRunOkHttp$Fields$1",
     "java/util/concurrent/" "OtelRunTls$1",
     "java/util/concurrent/" "OtelRunTls$Owner",
     "java/util/concurrent/" "OtelRunTls$Wrap",
@@ -174,6 +179,7 @@ unsafe fn begin(machine: *mut JavaVM, env: *mut JNIEnv) -> Result<(), Refused> {
         .is_enabled(Instrumentation::Java)
     {
         super::install(&BRIDGE);
+        super::tell_http2_by_headers();
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::Sent;
 use super::grpc;
-use super::hpack::{OUT, Piece};
+use super::hpack::{Form, OUT, Piece};
 use crate::exchange::{Exchange, Field, Kind, TARGET_MAX, VALUE_MAX};
 use crate::protocol::fields::{Fields, Owner};
 use crate::protocol::wide::WideId;
@@ -69,6 +69,8 @@ pub(super) struct Place {
     /// How much of the block was read.
     at: u32,
     field_at: u32,
+    /// Where the value of the field being read begins, if it stands in the block.
+    value_at: u32,
     /// The end of the last pseudo-header field.
     end: u32,
     /// The field being read is one, or the `traceparent`.
@@ -78,6 +80,7 @@ pub(super) struct Place {
     regular: bool,
     bad: bool,
     traceparent: [u32; 2],
+    form: Form,
 }
 
 impl Place {
@@ -85,16 +88,24 @@ impl Place {
         let name = name.unwrap_or_default();
         self.pseudo = name.starts_with(b":");
         self.own = name == b"traceparent";
+        self.value_at = self.at;
         self.bad |= self.pseudo && self.regular;
         self.regular |= !self.pseudo;
     }
 
-    fn field_ends(&mut self, literal: bool) {
+    fn field_ends(&mut self, form: Form) {
         if self.pseudo {
             self.end = self.at;
         }
-        if self.own && literal {
-            self.traceparent = [self.field_at, self.at];
+        if self.own {
+            // What becomes an entry has to go on doing so: only its value may be another.
+            let from = if form == Form::Added {
+                self.value_at
+            } else {
+                self.field_at
+            };
+            self.traceparent = [from, self.at];
+            self.form = form;
         }
         self.field_at = self.at;
     }
@@ -115,6 +126,7 @@ impl Place {
             } else {
                 [0, 0]
             },
+            form: self.form,
             ..Sent::default()
         }
     }
@@ -247,7 +259,7 @@ pub(super) fn fragment<H: Host>(wide: WideId, dir: Direction, bytes: &[u8], host
     loop {
         let decoder = &mut host.wide_mut(wide).http2.decoders[dir as usize];
         let (used, piece) = decoder.next(rest, &mut out);
-        let literal = decoder.is_literal();
+        let form = decoder.form();
         rest = &rest[used..];
         block.place.at = block.place.at.saturating_add(used as u32);
         match piece {
@@ -263,7 +275,7 @@ pub(super) fn fragment<H: Host>(wide: WideId, dir: Direction, bytes: &[u8], host
             Piece::Decoded(len) => block.value(&out[..len], host),
             Piece::End => {
                 block.value_ends(host);
-                block.place.field_ends(literal);
+                block.place.field_ends(form);
             }
         }
     }

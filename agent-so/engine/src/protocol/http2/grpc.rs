@@ -41,11 +41,11 @@ pub(super) fn of_reset(code: u32, due: bool) -> u8 {
     }
 }
 
-/// Whether a call's time is up. Clients count from before the request is written, and round what they write up by as much
-/// as one in a hundred.
+/// Whether a call's time is up. Clients count from before the request is written, which the first one of a connection waits
+/// for, and round what they write up by as much as one in a hundred.
 pub(super) fn is_due(deadline_ns: u64, start_ns: u64, now: u64) -> bool {
     let timeout = deadline_ns - start_ns;
-    now >= deadline_ns - timeout / 50 - (timeout / 2).min(5_000_000)
+    now >= deadline_ns - timeout / 50 - (timeout / 4).min(300_000_000)
 }
 
 /// The value of `grpc-status`. A number that is no status counts as UNKNOWN; 0 for what is no number.

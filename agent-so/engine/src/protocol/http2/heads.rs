@@ -31,6 +31,8 @@ impl Machine {
             }
         } else if stream % 2 == 1 && stream > self.newest_stream {
             self.newest_stream = stream;
+            // The request before this one may have ended in the same call.
+            self.sent = Sent::default();
             block.what = What::Request;
             if host.wide_mut(self.wide).http2.streams.is_full() {
                 host.passed_over();
@@ -118,6 +120,7 @@ impl Machine {
             exchange: id,
             ..block.place.sent()
         };
+        self.altered |= self.sent.adds_traceparent();
         host.request_head(id);
         let open = Open {
             stream: block.stream,

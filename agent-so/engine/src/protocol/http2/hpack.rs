@@ -84,10 +84,13 @@ enum Phase {
 /// The representations (RFC 7541 section 6).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
-enum Form {
+pub(super) enum Form {
+    /// An entry of a table.
     #[default]
     Indexed = 0,
+    /// A literal that becomes an entry.
     Added,
+    /// A literal that leaves no trace.
     Literal,
     Size,
 }
@@ -115,9 +118,9 @@ impl Decoder {
         self.wanted = true;
     }
 
-    /// Whether the field being read leaves no trace in the table, so that another could stand in its place.
-    pub(super) fn is_literal(&self) -> bool {
-        self.form == Form::Literal
+    /// How the field being read is represented.
+    pub(super) fn form(&self) -> Form {
+        self.form
     }
 
     /// Reads on; gives how many bytes were used and what they were.

@@ -7,6 +7,7 @@ mod hpack;
 mod inject;
 mod limits;
 mod live;
+mod replace;
 mod splits;
 
 /// A frame.

@@ -1,7 +1,8 @@
 # Run once inside the program, in a name space of its own, when it loads the library below grpcio. That library reads and writes
 # on threads of its own, so the call's header says whom it is for: `handed()` gives the one of the request that this context
 # works for, `carrier(header)` the value for `request`, the agent's context variable, that stands for the request that came
-# with the header; both 0 for none. `current()` is the value for what is started here. `sides` names those that are wanted.
+# with the header; both 0 for none. `current()` is the value for what is started here; `loaded()` says that the library is. `sides` names
+# those that are wanted.
 #
 # Wrapped are the library's own functions, as their modules are imported; each has returned, or given its coroutine away,
 # before the program's code runs: no frame of these lines is in the program's stack.
@@ -35,18 +36,6 @@ def serve(metadata, run):
         pass
 
 
-def within(value, run):
-    @functools.wraps(run)
-    def inner(*args, **kwargs):
-        token = request.set(value)
-        try:
-            return run(*args, **kwargs)
-        finally:
-            request.reset(token)
-
-    return inner
-
-
 def wrap_result(function):
     @functools.wraps(function)
     def inner(*args, **kwargs):
@@ -67,7 +56,7 @@ def wrap_handler(make):
     @functools.wraps(make)
     def inner(*args, **kwargs):
         value, handler = current(), make(*args, **kwargs)
-        return within(value, handler) if value else handler
+        return functools.wraps(handler)(within(value, handler)) if value else handler
 
     return inner
 
@@ -156,6 +145,7 @@ waiting = {module: wrap for side in sides for module, wrap in WRAPS[side].items(
 
 
 def finish(name, module):
+    loaded()
     wrap = waiting.pop(name, None)
     if not waiting and finder in sys.meta_path:
         sys.meta_path.remove(finder)

@@ -8,17 +8,6 @@ import threading
 from concurrent.futures import thread as pools
 
 
-def within(value, run):
-    def inner(*args, **kwargs):
-        token = request.set(value)
-        try:
-            return run(*args, **kwargs)
-        finally:
-            request.reset(token)
-
-    return inner
-
-
 def wrap_submit(submit):
     @functools.wraps(submit)
     def inner(self, fn, /, *args, **kwargs):
@@ -31,7 +20,8 @@ def wrap_submit(submit):
 def wrap_start(start):
     @functools.wraps(start)
     def inner(self):
-        value = current()
+        # A pool's thread works for all that hand it something, not for the first of them.
+        value = 0 if getattr(self, "_target", None) is worker else current()
         if not value:
             return start(self)
         run = self.run
@@ -67,6 +57,7 @@ def inherit(greenlet):
         greenlet.gr_context = context
 
 
+worker = getattr(pools, "_worker", threading)
 pools.ThreadPoolExecutor.submit = wrap_submit(pools.ThreadPoolExecutor.submit)
 threading.Thread.start = wrap_start(threading.Thread.start)
 gevent = sys.modules.get("gevent.greenlet")

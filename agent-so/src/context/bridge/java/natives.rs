@@ -40,7 +40,7 @@ pub(super) unsafe fn bind(env: *mut JNIEnv, class: jclass) -> Option<()> {
             c"(J)Ljava/lang/String;",
             handed_out as *const (),
         ),
-        method(c"follows", c"(J)Z", tls::follows as *const ()),
+        method(c"follows", c"(JZ)Z", tls::follows as *const ()),
         method(c"shaken", c"(J[BZ)V", tls::shaken as *const ()),
         method(c"ended", c"(J)V", tls::ended as *const ()),
         method(c"failed", c"(JZ)V", tls::failed as *const ()),

@@ -10,6 +10,7 @@ use agent_engine::config::instrumentation::Instrumentation;
 pub(super) const TASKS: &str = "java/util/concurrent/OtelRun";
 const TLS: &str = "java/util/concurrent/OtelRunTls";
 const STREAMS: &str = "java/util/concurrent/OtelRunStreams";
+const OKHTTP: &str = "java/util/concurrent/OtelRunOkHttp";
 
 /// The rules for a class.
 pub(super) struct Class {
@@ -145,7 +146,7 @@ const HEADERS: Argument = Argument::Of("Lio/grpc/Metadata;");
 const READ: Rule = delegate("read", "([BII)I");
 const WRITE: Rule = delegate("write", "([BII)V");
 
-pub(super) static CLASSES: [Class; 35] = [
+pub(super) static CLASSES: [Class; 36] = [
     class(
         "java/util/concurrent/ThreadPoolExecutor",
         &[
@@ -394,6 +395,21 @@ pub(super) static CLASSES: [Class; 35] = [
         "okhttp3/Dispatcher",
         &[rule("enqueue", QUEUED), rule("enqueue$okhttp", QUEUED)],
     ),
+    // Not the private method of this name, which also makes the streams that a server pushes.
+    Class {
+        helper: OKHTTP,
+        ..class(
+            "okhttp3/internal/http2/Http2Connection",
+            &[Rule {
+                method: "newStream",
+                descriptor: "(Ljava/util/List;Z)",
+                change: Change::Tell {
+                    name: "stream",
+                    argument: Argument::Of("Ljava/util/List;"),
+                },
+            }],
+        )
+    },
     // Tomcat has a thread pool of its own, a copy of the JDK's.
     class(
         "org/apache/tomcat/util/threads/ThreadPoolExecutor",
@@ -410,9 +426,9 @@ pub(super) static CLASSES: [Class; 35] = [
 
 /// The rules for the class of this internal name.
 pub(super) fn of(name: &[u8]) -> Option<&'static Class> {
-    let known = |front: &&&[u8]| name.starts_with(front);
     // gRPC brings a copy of Netty.
     let name = name.strip_prefix(b"io/grpc/netty/shaded/").unwrap_or(name);
+    let known = |front: &&&[u8]| name.starts_with(front);
     let fronts: [&[u8]; 12] = [
         b"java/util/",
         b"java/lang/V",
@@ -441,5 +457,7 @@ mod tests {
             assert_eq!(of(class.name.as_bytes()).map(|c| c.name), Some(class.name));
         }
         assert!(of(b"java/lang/String").is_none());
+        let shaded = b"io/grpc/netty/shaded/io/netty/handler/codec/http2/HpackEncoder";
+        assert!(of(shaded).is_some());
     }
 }

@@ -72,10 +72,23 @@ fn piece(bytes: &[u8]) -> iovec {
     }
 }
 
-pub(super) unsafe extern "C" fn follows(_: *mut JNIEnv, _: jclass, session: jlong) -> jboolean {
-    contain(|| enter(session, Doing::Else).is_some())
+pub(super) unsafe extern "C" fn follows(
+    _: *mut JNIEnv,
+    _: jclass,
+    session: jlong,
+    writing: jboolean,
+) -> jboolean {
+    // Not as anything else: one thread may read from a session while another writes to it.
+    contain(|| enter(session, doing(writing)).is_some())
         .unwrap_or_default()
         .into()
+}
+
+fn doing(writing: jboolean) -> Doing {
+    match writing {
+        JNI_TRUE => Doing::Writes,
+        _ => Doing::Reads,
+    }
 }
 
 pub(super) unsafe extern "C" fn shaken(
@@ -105,11 +118,9 @@ pub(super) unsafe extern "C" fn failed(
     writing: jboolean,
 ) {
     contain(|| {
-        let writing = writing == JNI_TRUE;
-        let doing = if writing { Doing::Writes } else { Doing::Reads };
-        let call = enter(session, doing)?;
+        let call = enter(session, doing(writing))?;
         call.failed(Fault::Other);
-        if writing {
+        if writing == JNI_TRUE {
             observe::wrote_on(&call, -1, piece(&[]));
         } else {
             observe::received_on(&call, -1, piece(&[]));
@@ -165,7 +176,7 @@ pub(super) unsafe extern "C" fn written(
         let bytes = unsafe { copy(env, bytes, from, count) }?;
         let out = RefCell::new(Vec::new());
         let send = |wire: Wire<'_>| {
-            let wire = flat(&wire);
+            let wire = first(&wire);
             out.borrow_mut().extend_from_slice(wire);
             wire.len() as isize
         };
@@ -181,11 +192,15 @@ pub(super) unsafe extern "C" fn written(
     longer.flatten().unwrap_or(std::ptr::null_mut())
 }
 
-fn flat<'a>(wire: &Wire<'a>) -> &'a [u8] {
+/// The first piece of it: a call that takes no more is made again.
+fn first<'a>(wire: &Wire<'a>) -> &'a [u8] {
     match wire {
         Wire::Flat(bytes) => bytes,
-        // Sessions are written to in one piece.
-        Wire::Pieces(_) => &[],
+        // SAFETY: a piece of the bytes that were to be written, which live as long as the call, and it is not empty.
+        Wire::Pieces([first, ..]) => unsafe {
+            std::slice::from_raw_parts(first.iov_base.cast(), first.iov_len)
+        },
+        Wire::Pieces([]) => &[],
     }
 }
 
@@ -203,7 +218,7 @@ pub(super) unsafe extern "C" fn wrap(
         let bytes = unsafe { copy(env, bytes, 0, count) }?;
         let send = |wire: Wire<'_>| {
             // SAFETY: the caller's environment and object.
-            let taken = unsafe { send(env, program, flat(&wire)) }.unwrap_or(FAILED);
+            let taken = unsafe { send(env, program, first(&wire)) }.unwrap_or(FAILED);
             call.failed(match taken {
                 FAILED => Fault::Other,
                 _ => Fault::None,

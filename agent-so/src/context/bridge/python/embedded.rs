@@ -17,7 +17,11 @@ use std::sync::atomic::{AtomicIsize, AtomicPtr, Ordering};
 
 /// Runs the lines about threads. The interpreter's lock is held.
 pub(super) fn carry_into_threads() {
-    let text = concat!(include_str!("../assets/threads.py"), "\0");
+    let text = concat!(
+        include_str!("../assets/within.py"),
+        include_str!("../assets/threads.py"),
+        "\0"
+    );
     // SAFETY: the lock is held; null is passed on to where it is checked, the new reference is given up.
     unsafe {
         let request = VAR.load(Ordering::Relaxed);

@@ -163,7 +163,12 @@ fn a_client_that_resets_when_the_time_is_up() {
     let second = 1_000_000_000;
     assert!(!grpc::is_due(11 * second, second, 5 * second));
     assert!(!grpc::is_due(11 * second, second, 10 * second));
-    assert!(grpc::is_due(11 * second, second, 11 * second - 100_000_000));
+    assert!(grpc::is_due(11 * second, second, 11 * second - 400_000_000));
+    assert!(!grpc::is_due(
+        11 * second,
+        second,
+        11 * second - 600_000_000
+    ));
 }
 
 #[test]

@@ -31,8 +31,8 @@ public final class Agent {
     /** The header with which a request says that it is made for this context; null where none is wanted. */
     public static native String handedOut(long context);
 
-    /** Whether more is to be learned from a TLS session. */
-    public static native boolean follows(long session);
+    /** Whether more is to be learned from a TLS session by this read or write. */
+    public static native boolean follows(long session, boolean writing);
 
     /** The handshake of a session is through, which the client began with these random bytes. */
     public static native void shaken(long session, byte[] random, boolean client);

@@ -14,8 +14,8 @@ public final class OtelRunStreams {
     /** Executors of calls. */
     private static final OtelRunTable CALLS = new OtelRunTable();
 
-    /** Headers of calls that have a header of ours: for whom. */
-    private static final OtelRunTable DECORATED = new OtelRunTable();
+    /** Headers of calls that wait for their channel. */
+    private static final OtelRunTable DELAYED = new OtelRunTable();
 
     private OtelRunStreams() {}
 
@@ -133,28 +133,27 @@ public final class OtelRunStreams {
     }
 
     private static long bound(Object executor) {
-        return CALLS.isEmpty() ? 0 : find(CALLS, executor);
-    }
-
-    private static void bind(Object executor, long context) {
-        CALLS.forgetCollected();
-        put(CALLS, executor, context);
-    }
-
-    private static long find(OtelRunTable table, Object key) {
-        int bucket = OtelRunTable.bucket(key);
-        if (!table.lock(bucket)) {
+        if (CALLS.isEmpty()) {
+            return 0;
+        }
+        int bucket = OtelRunTable.bucket(executor);
+        if (!CALLS.lock(bucket)) {
             return OtelRun.NOBODY;
         }
         try {
-            OtelRunTable.Entry known = table.find(key, bucket);
+            OtelRunTable.Entry known = CALLS.find(executor, bucket);
             return known == null ? 0 : known.number;
         } finally {
-            table.unlock(bucket);
+            CALLS.unlock(bucket);
         }
     }
 
+    private static void bind(Object executor, long context) {
+        put(CALLS, executor, context);
+    }
+
     private static void put(OtelRunTable table, Object key, long context) {
+        table.forgetCollected();
         int bucket = OtelRunTable.bucket(key);
         if (!table.lock(bucket)) {
             return;
@@ -171,10 +170,26 @@ public final class OtelRunStreams {
         }
     }
 
-    /** A call begins that waits for its channel: it will be made with the same headers, by another thread. */
+    /** The context of a delayed call; 0 where it was none. (Headers belong to one call: gRPC forbids to use them again.) */
+    private static long delayedFor(Object headers) {
+        int bucket = OtelRunTable.bucket(headers);
+        if (!DELAYED.lock(bucket)) {
+            return OtelRun.NOBODY;
+        }
+        try {
+            OtelRunTable.Entry known = DELAYED.find(headers, bucket);
+            return known == null ? 0 : known.number;
+        } finally {
+            DELAYED.unlock(bucket);
+        }
+    }
+
+    /** A call begins that waits for its channel: it will be made with the same headers, by whichever thread has the channel then. */
     public static void delayed(Object headers) {
         try {
-            decorate(headers, OtelRun.current());
+            long context = OtelRun.current();
+            decorate(headers, context);
+            put(DELAYED, headers, context);
         } catch (Throwable e) {
             // Then it has no parent.
         }
@@ -183,11 +198,9 @@ public final class OtelRunStreams {
     /** A call begins. */
     public static void call(Object call, Object headers) {
         try {
-            long context = OtelRun.current();
-            if (context == OtelRun.NOBODY && !DECORATED.isEmpty()) {
-                long before = find(DECORATED, headers);
-                context = before == 0 ? OtelRun.NOBODY : before;
-            } else {
+            long context = DELAYED.isEmpty() ? 0 : delayedFor(headers);
+            if (context == 0) {
+                context = OtelRun.current();
                 decorate(headers, context);
             }
             Field executor = EXECUTOR.get(call.getClass());
@@ -215,15 +228,9 @@ public final class OtelRunStreams {
         if (value == null) {
             return;
         }
-        if ((Boolean) of.contains.invoke(headers, of.key)) {
-            if (find(DECORATED, headers) == 0) {
-                return; // the program's own
-            }
-            of.discard.invoke(headers, of.key);
+        if (!(Boolean) of.contains.invoke(headers, of.key)) {
+            of.put.invoke(headers, of.key, value);
         }
-        of.put.invoke(headers, of.key, value);
-        DECORATED.forgetCollected();
-        put(DECORATED, headers, context);
     }
 
     /** How headers of a call are written (io.grpc.Metadata). */
@@ -242,7 +249,6 @@ public final class OtelRunStreams {
         final Object key;
         final Method contains;
         final Method put;
-        final Method discard;
 
         Headers(Class<?> type) throws ReflectiveOperationException {
             ClassLoader loader = type.getClassLoader();
@@ -252,7 +258,6 @@ public final class OtelRunStreams {
             key = keys.getMethod("of", String.class, ascii).invoke(null, "traceparent", plain);
             contains = type.getMethod("containsKey", keys);
             put = type.getMethod("put", keys, Object.class);
-            discard = type.getMethod("discardAll", keys);
         }
     }
 }

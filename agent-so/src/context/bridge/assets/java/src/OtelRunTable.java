@@ -9,8 +9,11 @@ import java.util.concurrent.atomic.AtomicIntegerArray;
 /** Numbers of objects, by identity, until they are collected. */
 class OtelRunTable {
     private static final int BUCKETS = 4096;
-    /** Turns of waiting for a bucket that another thread is at. Neither sleeping nor yielding: a virtual thread may not do so in here. */
-    private static final int PATIENCE = 10_000;
+    /**
+     * Turns of waiting for a bucket that another thread is at, for longer than that thread may have to wait for a processor. Neither
+     * sleeping nor yielding: a virtual thread may not do so in here.
+     */
+    private static final int PATIENCE = 1_000_000;
 
     private final Entry[] table = new Entry[BUCKETS];
     private final AtomicIntegerArray locks = new AtomicIntegerArray(BUCKETS);

@@ -175,7 +175,7 @@ public final class OtelRunTls {
         boolean ended = result.getStatus() == SSLEngineResult.Status.CLOSED;
         if (before != null && (produced > 0 || ended)) {
             long number = number(engine);
-            if (number != 0 && Agent.follows(number)) {
+            if (number != 0 && Agent.follows(number, false)) {
                 if (produced > 0) {
                     Agent.received(number, copy(to, from, before, produced), 0, produced);
                 }
@@ -193,7 +193,7 @@ public final class OtelRunTls {
         int[] before = positions(of, from, length);
         long all = before == null ? 0 : remaining(of, from, length);
         long number = all == 0 ? 0 : number(engine);
-        if (number == 0 || !Agent.follows(number)) {
+        if (number == 0 || !Agent.follows(number, true)) {
             OtelRun.INNER.set(engine);
             return engine.wrap(of, from, length, net);
         }
