@@ -154,7 +154,8 @@ def test_what_handlers_call(launcher: Launcher, receiver: Receiver, upstream: Up
             assert (served.trace_id, served.parent_id) == (f"{int(own) + 1:032x}", f"{int(own) + 1:016x}")
         else:
             assert_root(served)
-    assert len(alone) <= len(calls) // 2, alone
+    # The library reads into what is left of 8 KiB: at each end of that a block is cut or has no room for more.
+    assert len(alone) <= len(calls) // 6, alone
     for seen in upstream.wait_seen(len(calls)):
         (made,) = (span for span in spans[seen.id] if "url.full" in span.attributes)
         assert seen.value("traceparent").startswith(header(made))
@@ -279,7 +280,7 @@ def test_many_streams(launcher: Launcher, receiver: Receiver, mode: str) -> None
     connections, alone = set(), 0
     for call in calls:
         made, served = sorted(spans[call["id"]], key=lambda span: span.kind)
-        # A header that the library's write cut in two is left as it is.
+        # A block that is cut in two is left as it is: the library writes 260 pieces at once, of which a call has about four.
         alone += not served.parent_id
         if served.parent_id:
             assert_child(served, made)
@@ -287,7 +288,7 @@ def test_many_streams(launcher: Launcher, receiver: Receiver, mode: str) -> None
         assert_span(made, rpc("CLIENT", program.port, call["id"], call["kind"]))
         assert_span(served, rpc("SERVER", program.port, call["id"], call["kind"]))
         connections.add(served.attributes["network.peer.port"])
-    assert len(connections) == 2 and alone <= len(calls) // 50, alone
+    assert len(connections) == 2 and alone <= len(calls) * 4 // 260, alone
 
 
 @pytest.mark.parametrize("mode", MODES)
