@@ -128,13 +128,26 @@ pub(crate) fn enabled(kind: Kind, rpc: bool) -> bool {
     }
 }
 
-/// Whether spans of what is sent to this database are wanted.
-pub(crate) fn queries(system: System) -> bool {
+/// Whether spans of what passes to (or at) this database are wanted.
+pub(crate) fn queries(kind: Kind, system: System) -> bool {
     let on = get().config.instrumentations;
-    match system {
-        System::None => false,
-        System::Redis => on.is_enabled(Instrumentation::Redis),
-    }
+    let client = match system {
+        System::None => return false,
+        System::Redis => Instrumentation::Redis,
+        System::PostgreSql => Instrumentation::PostgreSql,
+        System::MySql | System::MariaDb => Instrumentation::MySql,
+        System::Memcached => Instrumentation::Memcached,
+        System::MongoDb => Instrumentation::MongoDb,
+        System::Cassandra => Instrumentation::Cassandra,
+        System::ClickHouse => Instrumentation::ClickHouse,
+        System::SqlServer => Instrumentation::SqlServer,
+        System::Sqlite => Instrumentation::Sqlite,
+    };
+    on.is_enabled(match kind {
+        Kind::Client => client,
+        // The conventions know no spans of a database's own.
+        Kind::Server => Instrumentation::DbServer,
+    })
 }
 
 /// How the program runs its requests.

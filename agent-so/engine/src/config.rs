@@ -3,6 +3,7 @@
 //! Everything here runs once when the agent is loaded, in every process of a machine. It takes the environment as
 //! pairs of bytes, does no I/O, and never fails: what cannot be used is told of and replaced by its default.
 
+pub mod db;
 mod endpoint;
 mod env;
 pub mod exporter;
@@ -91,6 +92,8 @@ pub struct Config {
     pub limits: AttributeLimits,
     /// Settings of the HTTP instrumentation.
     pub http: HttpConfig,
+    /// What is said of the texts of queries.
+    pub query_text: db::QueryText,
     /// `OTEL_INSTRUMENTATION_*_ENABLED`.
     pub instrumentations: Instrumentations,
     /// `OTEL_RUN_INCLUDE`, `OTEL_RUN_EXCLUDE`; see [`policy::should_instrument`].
@@ -125,6 +128,7 @@ impl Config {
             batch: traces::batch(env),
             limits: traces::limits(env),
             http: http::from_env(env),
+            query_text: db::query_text(env),
             instrumentations: instrumentation::from_env(env),
             processes: ProcessFilter {
                 include: globs(env, vars::INCLUDE),

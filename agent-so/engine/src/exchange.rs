@@ -8,6 +8,8 @@ mod fault;
 
 pub use fault::Fault;
 
+use crate::sql::Backslash;
+
 /// Bytes of the text arena of one exchange (all captured texts except baggage).
 pub const TEXT_ARENA: usize = 6 * 1024;
 /// Bytes of baggage kept (W3C Baggage: at least 8192 must be propagated).
@@ -51,6 +53,10 @@ pub enum Field {
     Tracestate,
     /// The database, schema or index that a query is about, as it is shown.
     Namespace,
+    /// What a database was asked to do, where its protocol says that in a word of its own.
+    Operation,
+    /// The table, collection or the like, where the protocol names it.
+    Collection,
     /// What was asked of a database, raw: it is made presentable when the span is described. For Redis the bytes on the
     /// wire.
     Query,
@@ -58,7 +64,7 @@ pub enum Field {
     Code,
 }
 /// Number of [`Field`]s.
-pub const FIELDS: usize = 13;
+pub const FIELDS: usize = 15;
 
 /// The systems whose exchanges are queries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -69,6 +75,15 @@ pub enum System {
     #[default]
     None = 0,
     Redis,
+    PostgreSql,
+    MySql,
+    MariaDb,
+    Memcached,
+    MongoDb,
+    Cassandra,
+    ClickHouse,
+    SqlServer,
+    Sqlite,
 }
 
 /// What is said of an exchange with a database. All zero: it is none.
@@ -80,6 +95,12 @@ pub struct Db {
     pub is_connect: bool,
     /// Operations that were sent together; 0 and 1 are no batch.
     pub batch: u32,
+    /// Rows that came back, where [`Db::has_rows`].
+    pub rows: u64,
+    /// Whether the protocol said how many rows came back.
+    pub has_rows: bool,
+    /// What a backslash means in the strings of the query.
+    pub backslash: Backslash,
 }
 
 /// Longest query kept, bytes.

@@ -4,13 +4,13 @@
 //! direction, hands all bytes to that protocol's machine, and tells when nothing more is to be learned.
 //! A new protocol is one file in `protocol/` and one line in the detector.
 
+mod db;
 mod detect;
 pub(crate) mod fastcgi;
 mod fields;
 pub mod http1;
 pub mod http2;
 pub mod outgoing;
-mod redis;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -52,6 +52,8 @@ pub trait Host {
     /// recorded, but the stream is still followed). `start_ns` is stored by the machine. `system`: the database that is
     /// spoken to, or none.
     fn open(&mut self, kind: Kind, system: System) -> Option<ExchangeId>;
+    /// Whether spans are wanted of what passes to (or at) this database; if not, its bytes are not read at all.
+    fn follows(&self, kind: Kind, system: System) -> bool;
     /// As [`Host::open`], for a request that may turn out to be a call of gRPC.
     fn open_stream(&mut self, kind: Kind) -> Option<ExchangeId> {
         self.open(kind, System::None)
@@ -137,8 +139,8 @@ enum Stage {
     Http1(http1::Machine),
     Http2(http2::Machine),
     FastCgi(fastcgi::Machine),
-    Redis(redis::Machine),
-    /// HTTP made way for something else (CONNECT, an upgrade), which is only of interest if it is TLS.
+    Db(db::Machine),
+    /// HTTP or a database made way for something else (CONNECT, an upgrade), which is only of interest if it is TLS.
     Tunnel,
     Opaque,
 }
@@ -149,7 +151,7 @@ impl Stage {
             Stage::Http1(machine) => machine.feed(dir, bytes, now_ns, host),
             Stage::Http2(machine) => machine.feed(dir, bytes, now_ns, host),
             Stage::FastCgi(machine) => machine.feed(dir, bytes, now_ns, host),
-            Stage::Redis(machine) => machine.feed(dir, bytes, now_ns, host),
+            Stage::Db(machine) => machine.feed(dir, bytes, now_ns, host),
             Stage::Detecting | Stage::Tunnel | Stage::Opaque => {}
         }
     }
@@ -161,7 +163,7 @@ enum Protocol {
     Http1,
     Http2,
     FastCgi,
-    Redis,
+    Db(System),
 }
 
 impl Stream {
@@ -193,7 +195,10 @@ impl Stream {
             }
             Stage::Http2(machine) => machine.feed(dir, bytes, now_ns, host),
             Stage::FastCgi(machine) => machine.feed(dir, bytes, now_ns, host),
-            Stage::Redis(machine) => machine.feed(dir, bytes, now_ns, host),
+            Stage::Db(machine) => {
+                machine.feed(dir, bytes, now_ns, host);
+                self.turn_to_tls(dir, bytes, now_ns, host);
+            }
             Stage::Tunnel => self.in_tunnel(dir, bytes, now_ns, host),
             Stage::Opaque => {}
         }
@@ -210,7 +215,7 @@ impl Stream {
             Stage::Http1(machine) => machine.skip(dir, n, now_ns, host),
             Stage::Http2(machine) => machine.skip(dir, n, now_ns, host),
             Stage::FastCgi(machine) => machine.skip(dir, n, now_ns, host),
-            Stage::Redis(machine) => machine.skip(dir, n, now_ns, host),
+            Stage::Db(machine) => machine.skip(dir, n, now_ns, host),
             Stage::Opaque => {}
         }
         self.verdict()
@@ -228,7 +233,7 @@ impl Stream {
             Stage::Http1(machine) => machine.ended(dir, how, now_ns, host),
             Stage::Http2(machine) => machine.ended(dir, how, now_ns, host),
             Stage::FastCgi(machine) => machine.ended(dir, how, now_ns, host),
-            Stage::Redis(machine) => machine.ended(dir, how, now_ns, host),
+            Stage::Db(machine) => machine.ended(dir, how, now_ns, host),
             Stage::Detecting | Stage::Tunnel | Stage::Opaque => {}
         }
         self.verdict()
@@ -240,7 +245,7 @@ impl Stream {
             Stage::Http1(machine) => machine.close(now_ns, host),
             Stage::Http2(machine) => machine.close(now_ns, host),
             Stage::FastCgi(machine) => machine.close(now_ns, host),
-            Stage::Redis(machine) => machine.close(now_ns, host),
+            Stage::Db(machine) => machine.close(now_ns, host),
             Stage::Detecting | Stage::Tunnel | Stage::Opaque => {}
         }
         self.stage = Stage::Opaque;
@@ -252,7 +257,7 @@ impl Stream {
             Stage::Http1(machine) => Some(machine.role()),
             Stage::Http2(machine) => machine.role(),
             Stage::FastCgi(machine) => Some(machine.role()),
-            Stage::Redis(machine) => Some(machine.role()),
+            Stage::Db(machine) => Some(machine.role()),
             Stage::Detecting | Stage::Tunnel | Stage::Opaque => None,
         }
     }
@@ -268,13 +273,13 @@ impl Stream {
             Stage::Http2(machine) => machine.can_start_request(dir),
             Stage::FastCgi(machine) => machine.can_start_request(dir),
             // Nothing is ever put into what goes to a database.
-            Stage::Redis(_) | Stage::Tunnel | Stage::Opaque => false,
+            Stage::Db(_) | Stage::Tunnel | Stage::Opaque => false,
         }
     }
 
     /// What is fed next passed in another call of the program's. Only what leaves or comes in one call can belong together.
     pub fn call_begins(&mut self) {
-        if let Stage::Redis(machine) = &mut self.stage {
+        if let Stage::Db(machine) = &mut self.stage {
             machine.call_begins();
         }
     }
@@ -283,8 +288,8 @@ impl Stream {
     /// they are sent: the reply may be read by another thread before the call has returned.
     pub fn is_query(&self, first: u8) -> bool {
         match &self.stage {
-            Stage::Detecting => self.detector.is_fresh() && first == b'*',
-            Stage::Redis(machine) => machine.role() == Kind::Client,
+            Stage::Detecting => self.detector.is_fresh() && db::may_begin(first),
+            Stage::Db(machine) => machine.role() == Kind::Client,
             _ => false,
         }
     }
@@ -294,11 +299,9 @@ impl Stream {
         match &self.stage {
             Stage::Detecting => self.detector.is_fresh().then_some(HeadPart::Start),
             Stage::Http1(machine) => machine.request_head(),
-            Stage::Http2(_)
-            | Stage::FastCgi(_)
-            | Stage::Redis(_)
-            | Stage::Tunnel
-            | Stage::Opaque => None,
+            Stage::Http2(_) | Stage::FastCgi(_) | Stage::Db(_) | Stage::Tunnel | Stage::Opaque => {
+                None
+            }
         }
     }
 
@@ -307,11 +310,9 @@ impl Stream {
         match &self.stage {
             Stage::Detecting => self.detector.is_fresh().then(Arrivals::fresh),
             Stage::Http2(machine) => machine.arrivals(),
-            Stage::Http1(_)
-            | Stage::FastCgi(_)
-            | Stage::Redis(_)
-            | Stage::Tunnel
-            | Stage::Opaque => None,
+            Stage::Http1(_) | Stage::FastCgi(_) | Stage::Db(_) | Stage::Tunnel | Stage::Opaque => {
+                None
+            }
         }
     }
 
@@ -409,19 +410,17 @@ impl Stream {
     }
 
     /// All unfinished exchanges, oldest first. Those of HTTP/2 are known to `wide`, the memory of [`Stream::wide`]; without it
-    /// only the newest is told.
+    /// only the newest is told; of those to a database, the oldest.
     pub fn open_exchanges<'a>(
         &'a self,
         wide: Option<&'a Wide>,
     ) -> impl Iterator<Item = ExchangeId> + 'a {
-        let (http1, single, redis) = match &self.stage {
-            Stage::Http1(machine) => (Some(machine.open_exchanges()), None, None),
-            Stage::Http2(machine) if wide.is_none() => (None, machine.newest(), None),
-            Stage::FastCgi(machine) => (None, machine.open_exchange(), None),
-            Stage::Redis(machine) => (None, None, Some(machine.open_exchanges())),
-            Stage::Http2(_) | Stage::Detecting | Stage::Tunnel | Stage::Opaque => {
-                (None, None, None)
-            }
+        let (http1, single) = match &self.stage {
+            Stage::Http1(machine) => (Some(machine.open_exchanges()), None),
+            Stage::Http2(machine) if wide.is_none() => (None, machine.newest()),
+            Stage::FastCgi(machine) => (None, machine.open_exchange()),
+            Stage::Db(machine) => (None, machine.open_exchange()),
+            Stage::Http2(_) | Stage::Detecting | Stage::Tunnel | Stage::Opaque => (None, None),
         };
         let wide = wide.filter(|_| self.wide().is_some());
         let several = wide.map(Wide::open_exchanges);
@@ -429,7 +428,6 @@ impl Stream {
             .into_iter()
             .flatten()
             .chain(single)
-            .chain(redis.into_iter().flatten())
             .chain(several.into_iter().flatten())
     }
 
@@ -441,7 +439,7 @@ impl Stream {
             }
             Stage::Http2(machine) => machine.is_over(),
             Stage::FastCgi(machine) => machine.is_over(),
-            Stage::Redis(machine) => machine.is_over(),
+            Stage::Db(machine) => machine.is_over(),
             Stage::Detecting | Stage::Tunnel => return Verdict::Undecided,
             Stage::Opaque => true,
         };
@@ -465,7 +463,10 @@ impl Stream {
                     Protocol::Http1 => Stage::Http1(http1::Machine::new(role)),
                     Protocol::Http2 => Stage::Http2(http2::Machine::new(role)),
                     Protocol::FastCgi => Stage::FastCgi(fastcgi::Machine::new(role)),
-                    Protocol::Redis => Stage::Redis(redis::Machine::new(role)),
+                    Protocol::Db(system) => match db::Machine::new(system, role) {
+                        Some(machine) if host.follows(role, system) => Stage::Db(machine),
+                        _ => Stage::Opaque,
+                    },
                 };
                 // Only the bytes of the request itself can have decided this. What the other direction has said
                 // before is no answer to it: it belongs to something that was not seen from its start, as on a
@@ -481,6 +482,7 @@ impl Stream {
                 let (prefix, first_ns) = self.detector.prefix(dir);
                 self.stage.read(dir, &prefix[..before], first_ns, host);
                 self.stage.read(dir, bytes, now_ns, host);
+                self.turn_to_tls(dir, bytes, now_ns, host);
             }
         }
     }
@@ -504,6 +506,18 @@ impl Stream {
             }
             (_, Hello::More) => true,
             (_, Hello::No | Hello::Silence | Hello::Answer) => false,
+        }
+    }
+
+    /// A database's connection may have agreed on TLS with the bytes just read: what it is is decided anew inside.
+    fn turn_to_tls(&mut self, dir: Direction, bytes: &[u8], now_ns: u64, host: &mut impl Host) {
+        if let Stage::Db(machine) = &self.stage
+            && let Some(beyond) = machine.turns_to_tls()
+        {
+            self.stage = Stage::Tunnel;
+            self.detector = Detector::default();
+            let rest = &bytes[bytes.len() - beyond.min(bytes.len())..];
+            self.in_tunnel(dir, rest, now_ns, host);
         }
     }
 

@@ -86,6 +86,7 @@ pub const RPC_RESPONSE_STATUS_CODE: &str = "rpc.response.status_code";
 pub const RPC_REQUEST_METADATA: &str = "rpc.request.metadata.";
 /// Prefix of captured response headers of a call; the lower-case name follows.
 pub const RPC_RESPONSE_METADATA: &str = "rpc.response.metadata.";
+
 // Databases
 /// The product, as the client library knows it.
 pub const DB_SYSTEM_NAME: &str = "db.system.name";
@@ -93,6 +94,16 @@ pub const DB_SYSTEM_NAME: &str = "db.system.name";
 pub const DB_NAMESPACE: &str = "db.namespace";
 /// The operation, where it is certain.
 pub const DB_OPERATION_NAME: &str = "db.operation.name";
+/// The table or the like, where the operation concerns one.
+pub const DB_COLLECTION_NAME: &str = "db.collection.name";
+/// The procedure that is called.
+pub const DB_STORED_PROCEDURE_NAME: &str = "db.stored_procedure.name";
+/// Operations and targets of the query, of low cardinality.
+pub const DB_QUERY_SUMMARY: &str = "db.query.summary";
+/// The query, sanitized unless asked for otherwise.
+pub const DB_QUERY_TEXT: &str = "db.query.text";
+/// Rows that came back.
+pub const DB_RESPONSE_RETURNED_ROWS: &str = "db.response.returned_rows";
 /// How many operations were sent as one; never 1.
 pub const DB_OPERATION_BATCH_SIZE: &str = "db.operation.batch.size";
 /// The database's own code of an error, a string.

@@ -31,14 +31,15 @@ use text::Text;
 
 /// Whether a backslash in a plain `'...'` string escapes the character after it: a setting of the session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Backslash {
+    /// Not known: where it makes a difference, the text ends.
+    #[default]
+    Unknown = 0,
     /// It is a character as any other: `standard_conforming_strings=on`, `NO_BACKSLASH_ESCAPES`.
     Plain,
     /// It escapes.
     Escape,
-    /// Not known: where it makes a difference, the text ends.
-    #[default]
-    Unknown,
 }
 
 /// Whose rules a text follows.

@@ -87,12 +87,14 @@ impl<'a> Scribe<'a> {
 }
 
 impl Host for Scribe<'_> {
+    fn follows(&self, kind: Kind, system: System) -> bool {
+        settings::queries(kind, system)
+    }
+
     fn open(&mut self, kind: Kind, system: System) -> Option<ExchangeId> {
-        let wanted = match (system, kind) {
-            (System::None, _) => settings::enabled(kind, false),
-            (_, Kind::Client) => settings::queries(system),
-            // The conventions know no spans of a database's own.
-            (_, Kind::Server) => false,
+        let wanted = match system {
+            System::None => settings::enabled(kind, false),
+            _ => settings::queries(kind, system),
         };
         wanted.then(|| self.take(kind, system))?
     }

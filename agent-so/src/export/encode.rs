@@ -92,7 +92,10 @@ impl Encoder {
                 &mut self.scratch,
                 &mut sink,
             ),
-            _ => db::describe(exchange, &mut self.queries, &mut sink),
+            _ => {
+                let mode = settings::get().config.query_text;
+                db::describe(exchange, mode, &mut self.queries, &mut sink);
+            }
         }
         sink.writer.finish(sink.status, "");
     }

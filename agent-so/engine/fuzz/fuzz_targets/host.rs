@@ -35,6 +35,10 @@ impl Store {
 }
 
 impl Host for Store {
+    fn follows(&self, _: Kind, _: System) -> bool {
+        true
+    }
+
     fn open(&mut self, _: Kind) -> Option<ExchangeId> {
         self.exchanges.push((Exchange::default(), State::Opened));
         Some(ExchangeId(self.exchanges.len() as u32))

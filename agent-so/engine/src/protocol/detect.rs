@@ -1,8 +1,8 @@
 //! Which protocol is it? Decided from the first bytes of both directions, never from one alone.
 
 use super::tls::{self, Hello};
-use super::{Direction, Probe, Protocol, fastcgi, http1, http2, redis};
-use crate::exchange::Kind;
+use super::{Direction, Probe, Protocol, db, fastcgi, http1, http2};
+use crate::exchange::{Kind, System};
 
 /// First bytes kept of each direction: as many as the neediest protocol wants to see.
 const PREFIX_MAX: usize = tls::PREFIX_MAX;
@@ -19,7 +19,11 @@ const PROBES: [(Protocol, usize, Judge); 4] = [
     (Protocol::Http2, http2::PREFIX_MAX, http2::probe),
     (Protocol::Http1, http1::PREFIX_MAX, http1::probe),
     (Protocol::FastCgi, fastcgi::PREFIX_MAX, fastcgi::probe),
-    (Protocol::Redis, redis::PREFIX_MAX, redis::probe),
+    (
+        Protocol::Db(System::Redis),
+        db::REDIS_PREFIX_MAX,
+        db::probe_redis,
+    ),
 ];
 
 /// What the first bytes are.

@@ -45,9 +45,11 @@ pub(super) struct Recorder {
     /// Start and end of the connect.
     pub(super) connected: Option<(u64, u64)>,
     pub(super) verdict: Option<Verdict>,
+    /// What passes at a database's own end is of no interest.
+    pub(super) no_servers: bool,
 }
 
-pub(super) const FIELDS: [Field; 13] = [
+pub(super) const FIELDS: [Field; 15] = [
     Field::Method,
     Field::Target,
     Field::Host,
@@ -59,6 +61,8 @@ pub(super) const FIELDS: [Field; 13] = [
     Field::Traceparent,
     Field::Tracestate,
     Field::Namespace,
+    Field::Operation,
+    Field::Collection,
     Field::Query,
     Field::Code,
 ];
@@ -209,6 +213,10 @@ impl Recorder {
 }
 
 impl Host for Recorder {
+    fn follows(&self, kind: Kind, _: System) -> bool {
+        kind == Kind::Client || !self.no_servers
+    }
+
     fn open(&mut self, _: Kind, _: System) -> Option<ExchangeId> {
         if self.full {
             return None;

@@ -1,5 +1,6 @@
 //! Memory of the connections whose protocol needs more than a [`super::Stream`] has room for.
 
+use super::db::texts::Texts;
 use super::http2;
 
 /// Names one [`Wide`] in the [`super::Host`]'s pool. Zero is none.
@@ -12,12 +13,15 @@ pub struct WideId(pub u32);
 #[repr(C)]
 pub struct Wide {
     pub(super) http2: http2::State,
+    /// Of databases. A connection uses one of both, and only its pages are ever touched.
+    pub(super) texts: Texts,
 }
 
 impl Wide {
     /// Makes a used one new again, touching little of its memory.
     pub fn reset(&mut self) {
         self.http2.reset();
+        self.texts.reset();
     }
 
     /// The unfinished exchange of one stream.

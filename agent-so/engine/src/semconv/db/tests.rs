@@ -1,3 +1,4 @@
+use crate::config::db::QueryText;
 use crate::exchange::{Db, Endpoint, Exchange, Fault, Field, Kind, QUERY_MAX, System, VALUE_MAX};
 use crate::semconv::SpanSink;
 use std::fmt::Write;
@@ -53,10 +54,14 @@ fn redis(commands: &[&[&str]]) -> Exchange {
     ex
 }
 
-fn line(ex: &Exchange) -> String {
+fn line_with(ex: &Exchange, mode: QueryText) -> String {
     let mut line = Line::default();
-    super::describe(ex, &mut super::Scratch::default(), &mut line);
+    super::describe(ex, mode, &mut super::Scratch::default(), &mut line);
     line.0
+}
+
+fn line(ex: &Exchange) -> String {
+    line_with(ex, QueryText::Off)
 }
 
 /// What every one of them ends with.
@@ -136,5 +141,94 @@ fn a_connection_that_was_made() {
     assert_eq!(
         line(&ex),
         format!("connect db.system.name=redis db.operation.name=connect db.namespace=0 {PEER}")
+    );
+}
+
+#[test]
+fn texts_of_commands() {
+    let cases: [(&[&[&str]], &str, &str); 4] = [
+        (&[&["SET", "a", "secret"]], "SET a ?", "SET a secret"),
+        (
+            &[&["GET", "a"], &["SET", "b", "c"]],
+            "GET a; SET b ?",
+            "GET a; SET b c",
+        ),
+        (&[&["AUTH", "user", "pass"]], "AUTH ? ?", "AUTH ? ?"),
+        (
+            &[&["CONFIG", "SET", "requirepass", "p"]],
+            "CONFIG SET ? ?",
+            "CONFIG SET ? ?",
+        ),
+    ];
+    for (commands, sanitized, raw) in cases {
+        for (mode, text) in [(QueryText::Sanitized, sanitized), (QueryText::Raw, raw)] {
+            let line = line_with(&redis(commands), mode);
+            let text = format!(" db.query.text={text} ");
+            let size = format!("db.operation.batch.size=#{} ", commands.len());
+            let size = if commands.len() > 1 { &size[..] } else { "" };
+            assert!(line.contains(&format!("{text}{size}network")), "{line}");
+        }
+        assert!(!line(&redis(commands)).contains("db.query.text"));
+    }
+}
+
+fn statement(system: System, text: &str) -> Exchange {
+    let mut ex = Exchange::default();
+    ex.kind = Kind::Client;
+    ex.db.system = system;
+    ex.set(Field::Namespace, b"shop", VALUE_MAX);
+    ex.set(Field::Query, text.as_bytes(), QUERY_MAX);
+    ex
+}
+
+#[test]
+fn statements() {
+    let ex = statement(
+        System::PostgreSql,
+        "SELECT a FROM t WHERE b = 'x' AND c = $1",
+    );
+    let known = "SELECT t db.system.name=postgresql db.operation.name=SELECT db.collection.name=t db.namespace=shop \
+                 db.query.summary=SELECT t";
+    let texts = [
+        (QueryText::Off, ""),
+        (
+            QueryText::Sanitized,
+            " db.query.text=SELECT a FROM t WHERE b = ? AND c = $1",
+        ),
+        (
+            QueryText::Raw,
+            " db.query.text=SELECT a FROM t WHERE b = 'x' AND c = $1",
+        ),
+    ];
+    for (mode, text) in texts {
+        assert_eq!(line_with(&ex, mode), format!("{known}{text}"));
+    }
+    let mut ex = statement(System::MySql, "CREATE USER u IDENTIFIED BY 'secret'");
+    ex.db.has_rows = true;
+    let line = line_with(&ex, QueryText::Raw);
+    assert!(
+        line.contains("IDENTIFIED BY ?") && line.ends_with(" db.response.returned_rows=#0"),
+        "{line}"
+    );
+}
+
+#[test]
+fn what_has_no_statement_is_called_after_its_target() {
+    let mut ex = statement(System::PostgreSql, "");
+    ex.clear(Field::Query);
+    assert_eq!(
+        line(&ex),
+        "shop db.system.name=postgresql db.namespace=shop"
+    );
+    ex.set(Field::Operation, b"find", VALUE_MAX);
+    ex.db.system = System::MongoDb;
+    assert!(line(&ex).starts_with("find shop db.system.name=mongodb db.operation.name=find db"));
+    ex.set(Field::Collection, b"users", VALUE_MAX);
+    assert!(line(&ex).starts_with("find users db.system.name=mongodb"));
+    ex.db.is_connect = true;
+    assert!(line(&ex).starts_with("connect db.system.name=mongodb db.operation.name=connect db"));
+    assert_eq!(
+        line(&statement(System::Sqlite, "-- nothing")),
+        "shop db.system.name=sqlite db.namespace=shop"
     );
 }

@@ -1,9 +1,10 @@
 //! The exchanges of one connection that wait for their replies, oldest first.
 
+use super::super::ring::Ring;
 use crate::protocol::ExchangeId;
 
 /// How many may wait. Beyond that they are counted, not recorded.
-const MAX: usize = 36;
+const MAX: usize = 34;
 
 /// What a command does to the connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,25 +44,12 @@ pub(super) struct Entry {
     pub(super) database: u16,
 }
 
-/// A ring of them.
-#[derive(Clone, Copy, Debug)]
+/// All of them.
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Pending {
-    entries: [Entry; MAX],
-    first: u8,
-    len: u8,
+    ring: Ring<Entry, MAX>,
     /// How many of them are part of the making of the connection.
     setting_up: u8,
-}
-
-impl Default for Pending {
-    fn default() -> Self {
-        Self {
-            entries: [Entry::default(); MAX],
-            first: 0,
-            len: 0,
-            setting_up: 0,
-        }
-    }
 }
 
 /// What became of a new exchange.
@@ -76,7 +64,7 @@ pub(super) enum Pushed {
 
 impl Pending {
     pub(super) fn is_empty(&self) -> bool {
-        self.len == 0
+        self.ring.is_empty()
     }
 
     /// How many commands of the making of the connection wait for their reply.
@@ -86,71 +74,58 @@ impl Pending {
 
     /// Adds the newest.
     pub(super) fn push(&mut self, entry: Entry) -> Pushed {
-        if usize::from(self.len) < MAX - 1 {
-            self.append(entry);
+        if self.ring.len() < MAX - 1 {
+            self.ring.push(entry);
+            self.setting_up += u8::from(entry.sets_up);
             return Pushed::Waits;
         }
         if entry.purpose != Purpose::Query || entry.sets_up {
             return Pushed::Lost;
         }
         // The last place is for all that found none.
-        if usize::from(self.len) < MAX {
-            self.append(Entry {
-                id: ExchangeId(0),
-                ..entry
-            });
-        } else {
+        let counted = Entry {
+            id: ExchangeId(0),
+            ..entry
+        };
+        if !self.ring.push(counted) {
             self.join();
         }
         Pushed::Counted
     }
 
-    fn append(&mut self, entry: Entry) {
-        let at = self.place(self.len);
-        self.entries[at] = entry;
-        self.len += 1;
-        self.setting_up += u8::from(entry.sets_up);
-    }
-
     /// The newest waits for one reply more.
     pub(super) fn join(&mut self) {
-        if let Some(i) = self.len.checked_sub(1) {
-            let entry = &mut self.entries[self.place(i)];
+        if let Some(entry) = self.ring.newest() {
             entry.replies = entry.replies.saturating_add(1);
         }
     }
 
     /// The oldest has got one of its replies.
     pub(super) fn answered(&mut self) {
-        if self.len > 0 {
-            self.entries[self.place(0)].replies -= 1;
+        if let Some(entry) = self.ring.oldest() {
+            entry.replies -= 1;
         }
     }
 
-    pub(super) fn oldest(&self) -> Option<Entry> {
-        (self.len > 0).then(|| self.entries[self.place(0)])
+    pub(super) fn oldest(&mut self) -> Option<Entry> {
+        self.ring.oldest().copied()
     }
 
-    pub(super) fn newest(&self) -> Option<Entry> {
-        self.len.checked_sub(1).map(|i| self.entries[self.place(i)])
+    pub(super) fn newest(&mut self) -> Option<Entry> {
+        self.ring.newest().copied()
     }
 
     pub(super) fn pop(&mut self) -> Option<Entry> {
-        let entry = self.oldest()?;
-        self.first = self.place(1) as u8;
-        self.len -= 1;
+        let entry = self.ring.pop()?;
         self.setting_up -= u8::from(entry.sets_up);
         Some(entry)
     }
 
     /// The recorded exchanges, oldest first.
     pub(super) fn ids(&self) -> impl Iterator<Item = ExchangeId> {
-        (0..self.len)
-            .map(|i| self.entries[self.place(i)].id)
+        self.ring
+            .iter()
+            .map(|entry| entry.id)
             .filter(|id| *id != ExchangeId(0))
-    }
-
-    fn place(&self, i: u8) -> usize {
-        (usize::from(self.first) + usize::from(i)) % MAX
     }
 }

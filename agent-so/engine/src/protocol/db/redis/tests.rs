@@ -1,9 +1,9 @@
 //! What the machine makes of connections.
 
-use super::super::tests::{Recorder, Step, bytewise, lossy, whole};
 use crate::exchange::Fault;
 use crate::exchange::Field;
 use crate::protocol::Direction;
+use crate::protocol::tests::{Recorder, Step, bytewise, lossy, whole};
 use crate::protocol::{Ended, Verdict};
 use Step::{Close, In, Out};
 use proptest::prelude::*;
@@ -262,7 +262,7 @@ fn many_that_wait_are_counted() {
     steps.push(Close);
     let (spans, _) = run(&steps);
     assert_eq!(spans.last().unwrap(), &format!("{PING}@0 2020-2030"));
-    assert_eq!(spans.len(), 1 + 35 + 1);
+    assert_eq!(spans.len(), 1 + 33 + 1);
 }
 
 #[test]

@@ -13,17 +13,18 @@ mod reply;
 #[cfg(test)]
 mod tests;
 
-use super::{Direction, Ended, ExchangeId, Host, Probe};
-use crate::exchange::{Db, Fault, Field, Kind, QUERY_MAX, System, VALUE_MAX};
+use super::session::Session;
+use crate::exchange::{Fault, Field, Kind, QUERY_MAX, System, VALUE_MAX};
+use crate::protocol::{Direction, Ended, ExchangeId, Host, Probe};
 use command::Commands;
 use pending::{Entry, Pending, Purpose, Pushed};
 use reply::Replies;
 
 /// Longest prefix of a direction that [`probe`] wants to see, bytes.
-pub(super) const PREFIX_MAX: usize = 24;
+pub(in crate::protocol) const PREFIX_MAX: usize = 24;
 
 /// Judges the first bytes of both directions: the client begins, with the front of a command.
-pub(super) fn probe(in_prefix: &[u8], out_prefix: &[u8]) -> Probe {
+pub(in crate::protocol) fn probe(in_prefix: &[u8], out_prefix: &[u8]) -> Probe {
     match (begins(in_prefix), begins(out_prefix)) {
         (Some(true), _) => Probe::Yes(Kind::Server),
         (_, Some(true)) => Probe::Yes(Kind::Client),
@@ -61,10 +62,8 @@ fn begins(prefix: &[u8]) -> Option<bool> {
 
 /// The state of one connection, seen from one of its ends.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Machine {
-    role: Kind,
-    /// Nothing more is to be learned, and no exchange is open.
-    over: bool,
+pub(in crate::protocol) struct Machine {
+    session: Session,
     /// Nothing but the setting up of the connection was seen so far.
     setting_up: bool,
     /// What is sent next may join the newest exchange: it leaves in the same call.
@@ -75,10 +74,6 @@ pub(super) struct Machine {
     ends: bool,
     /// Index of the database in use; the one to come is in the entry of its SELECT.
     database: u16,
-    /// The making of the connection, while it is under way.
-    connect: ExchangeId,
-    /// When it was over, as far as is known.
-    connected_ns: u64,
     /// The exchange of the command that is being read; zero when it is not recorded.
     open: ExchangeId,
     /// The command being read is the first of its exchange.
@@ -91,25 +86,25 @@ pub(super) struct Machine {
 impl Machine {
     pub(super) fn new(role: Kind) -> Self {
         Self {
-            role,
+            session: Session::new(System::Redis, role),
             setting_up: true,
             ..Self::default()
         }
     }
 
     pub(super) fn role(&self) -> Kind {
-        self.role
+        self.session.role
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.over
+        self.session.over
     }
 
-    /// All unfinished exchanges, oldest first.
-    pub(super) fn open_exchanges(&self) -> impl Iterator<Item = ExchangeId> {
-        let connect = (self.connect != ExchangeId(0)).then_some(self.connect);
+    /// The oldest unfinished exchange.
+    pub(super) fn open_exchange(&self) -> Option<ExchangeId> {
         let read = (self.is_first && self.open != ExchangeId(0)).then_some(self.open);
-        connect.into_iter().chain(self.pending.ids()).chain(read)
+        let waiting = || self.pending.ids().next();
+        self.session.connecting().or_else(waiting).or(read)
     }
 
     /// What passes next does so in another call of the program's.
@@ -118,7 +113,7 @@ impl Machine {
     }
 
     pub(super) fn feed<H: Host>(&mut self, dir: Direction, bytes: &[u8], now: u64, host: &mut H) {
-        if (dir == Direction::Out) == (self.role == Kind::Client) {
+        if (dir == Direction::Out) == (self.session.role == Kind::Client) {
             self.feed_commands(bytes, now, host);
         } else {
             self.feed_replies(bytes, now, host);
@@ -127,7 +122,7 @@ impl Machine {
 
     /// Passes over `n` bytes that were not seen.
     pub(super) fn skip<H: Host>(&mut self, dir: Direction, n: u64, now: u64, host: &mut H) {
-        let counted = if (dir == Direction::Out) == (self.role == Kind::Client) {
+        let counted = if (dir == Direction::Out) == (self.session.role == Kind::Client) {
             self.commands.skip(n)
         } else {
             self.replies.skip(n)
@@ -140,7 +135,7 @@ impl Machine {
     pub(super) fn ended<H: Host>(&mut self, dir: Direction, how: Ended, now: u64, host: &mut H) {
         match how {
             Ended::Failed(fault) => self.conclude(fault, now, host),
-            Ended::Eof if (dir == Direction::Out) == (self.role == Kind::Client) => {}
+            Ended::Eof if (dir == Direction::Out) == (self.session.role == Kind::Client) => {}
             Ended::Eof if !self.replies.is_between() => {
                 self.conclude(Fault::ResponseTruncated, now, host);
             }
@@ -154,7 +149,7 @@ impl Machine {
 
     fn feed_commands<H: Host>(&mut self, bytes: &[u8], now: u64, host: &mut H) {
         let mut rest = bytes;
-        while !rest.is_empty() && !self.over && !self.ends {
+        while !rest.is_empty() && !self.session.over && !self.ends {
             if self.commands.is_between() {
                 self.command_begins(now, host);
             }
@@ -174,46 +169,20 @@ impl Machine {
 
     /// The first byte of a command passes.
     fn command_begins<H: Host>(&mut self, now: u64, host: &mut H) {
-        if self.setting_up && self.connect == ExchangeId(0) {
-            self.connect_begins(host);
+        if self.setting_up {
+            self.session.connect_begins(host);
         }
         self.is_first = !self.joins;
         if !self.is_first {
             self.open = self.pending.newest().map_or(ExchangeId(0), |e| e.id);
             return;
         }
-        self.open = host.open(self.role, System::Redis).unwrap_or_default();
+        self.open = self.session.open(now, host);
         if self.open != ExchangeId(0) {
-            let exchange = host.exchange(self.open);
-            exchange.db = Db {
-                system: System::Redis,
-                ..Db::default()
-            };
-            exchange.start_ns = now;
             self.name_database(self.open, host);
             // The last text: more commands may follow.
             host.exchange(self.open).begin(Field::Query);
         }
-    }
-
-    /// The making of the connection, if this program made it and it was seen.
-    fn connect_begins<H: Host>(&mut self, host: &mut H) {
-        let Some((start, end)) = host.connected().filter(|_| self.role == Kind::Client) else {
-            return;
-        };
-        let Some(id) = host.open(Kind::Client, System::Redis) else {
-            return;
-        };
-        let exchange = host.exchange(id);
-        exchange.db = Db {
-            system: System::Redis,
-            is_connect: true,
-            ..Db::default()
-        };
-        exchange.start_ns = start;
-        self.connected_ns = end.max(start);
-        self.connect = id;
-        host.request_head(id);
     }
 
     /// A command is complete: what is it for?
@@ -235,7 +204,7 @@ impl Machine {
         } else {
             self.setting_up = false;
             if self.pending.setting_up() == 0 {
-                self.connect_done(self.connected_ns, host);
+                self.connect_done(self.session.connected_ns, host);
             }
         }
         if purpose == Purpose::Subscribe {
@@ -283,17 +252,15 @@ impl Machine {
     }
 
     fn connect_done<H: Host>(&mut self, end: u64, host: &mut H) {
-        let id = std::mem::take(&mut self.connect);
-        if id != ExchangeId(0) {
+        if let Some(id) = self.session.connecting() {
             self.name_database(id, host);
-            host.exchange(id).end_ns = end;
-            host.finished(id);
         }
+        self.session.connect_done(end, host);
     }
 
     fn feed_replies<H: Host>(&mut self, bytes: &[u8], now: u64, host: &mut H) {
         let mut rest = bytes;
-        while !rest.is_empty() && !self.over {
+        while !rest.is_empty() && !self.session.over {
             let (used, next) = self.replies.next(rest);
             rest = &rest[used..];
             match next {
@@ -319,7 +286,7 @@ impl Machine {
         };
         if let Some(code) = self.replies.error() {
             let id = if entry.sets_up {
-                self.connect
+                self.session.connecting().unwrap_or_default()
             } else {
                 entry.id
             };
@@ -335,15 +302,12 @@ impl Machine {
         }
         self.pending.pop();
         if entry.sets_up {
-            self.connected_ns = now;
+            self.session.connected_ns = now;
             if !self.setting_up && self.pending.setting_up() == 0 {
                 self.connect_done(now, host);
             }
         }
-        if entry.id != ExchangeId(0) {
-            host.exchange(entry.id).end_ns = now;
-            host.finished(entry.id);
-        }
+        self.session.finish(entry.id, Fault::None, now, host);
         if self.ends && self.pending.is_empty() {
             self.conclude(Fault::None, now, host);
         }
@@ -366,31 +330,23 @@ impl Machine {
 
     /// Nothing more will be seen: what is open ends here.
     fn conclude<H: Host>(&mut self, fault: Fault, now: u64, host: &mut H) {
-        if std::mem::replace(&mut self.over, true) {
+        if std::mem::replace(&mut self.session.over, true) {
             return;
         }
-        let unfinished = self.pending.setting_up() > 0;
         let open = std::mem::take(&mut self.open);
         if self.is_first {
             self.discard(open, host);
         }
-        let id = std::mem::take(&mut self.connect);
-        if id != ExchangeId(0) {
+        if let Some(id) = self.session.connecting() {
             self.name_database(id, host);
-            let exchange = host.exchange(id);
-            exchange.end_ns = if unfinished { now } else { self.connected_ns };
-            if unfinished {
-                exchange.fault = fault;
-            }
-            host.finished(id);
+        }
+        if self.pending.setting_up() > 0 {
+            self.session.connect_failed(fault, now, host);
+        } else {
+            self.session.connect_done(self.session.connected_ns, host);
         }
         while let Some(entry) = self.pending.pop() {
-            if entry.id != ExchangeId(0) {
-                let exchange = host.exchange(entry.id);
-                exchange.fault = fault;
-                exchange.end_ns = now;
-                host.finished(entry.id);
-            }
+            self.session.finish(entry.id, fault, now, host);
         }
     }
 }

@@ -1,0 +1,91 @@
+//! Databases: the machines that read what is asked of them, and what these share.
+//!
+//! A new one is a file here, a variant of [`Machine`] and a line in the detector.
+
+mod redis;
+mod ring;
+mod session;
+pub(super) mod texts;
+
+pub(super) use redis::{PREFIX_MAX as REDIS_PREFIX_MAX, probe as probe_redis};
+
+use super::{Direction, Ended, ExchangeId, Host};
+use crate::exchange::{Kind, System};
+
+/// The machine of one connection.
+#[derive(Clone, Debug)]
+#[repr(u8)]
+pub(in crate::protocol) enum Machine {
+    Redis(redis::Machine),
+}
+
+/// Does the same with whichever machine it is.
+macro_rules! each {
+    ($machine:expr, $it:ident => $do:expr) => {
+        match $machine {
+            Machine::Redis($it) => $do,
+        }
+    };
+}
+
+impl Machine {
+    /// For a new connection to (or at) a `system`; `None`: its bytes are not read.
+    pub(super) fn new(system: System, role: Kind) -> Option<Self> {
+        match system {
+            System::Redis => Some(Self::Redis(redis::Machine::new(role))),
+            _ => None,
+        }
+    }
+
+    pub(super) fn feed(&mut self, dir: Direction, bytes: &[u8], now_ns: u64, host: &mut impl Host) {
+        each!(self, machine => machine.feed(dir, bytes, now_ns, host));
+    }
+
+    /// Passes over `n` bytes that were not seen.
+    pub(super) fn skip(&mut self, dir: Direction, n: u64, now_ns: u64, host: &mut impl Host) {
+        each!(self, machine => machine.skip(dir, n, now_ns, host));
+    }
+
+    pub(super) fn ended(&mut self, dir: Direction, how: Ended, now_ns: u64, host: &mut impl Host) {
+        each!(self, machine => machine.ended(dir, how, now_ns, host));
+    }
+
+    /// The connection is closed: finishes whatever is open.
+    pub(super) fn close(&mut self, now_ns: u64, host: &mut impl Host) {
+        each!(self, machine => machine.close(now_ns, host));
+    }
+
+    /// What passes next does so in another call of the program's.
+    pub(super) fn call_begins(&mut self) {
+        match self {
+            Self::Redis(machine) => machine.call_begins(),
+        }
+    }
+
+    pub(super) fn role(&self) -> Kind {
+        each!(self, machine => machine.role())
+    }
+
+    /// Nothing more is to be learned, and no exchange is open.
+    pub(super) fn is_over(&self) -> bool {
+        each!(self, machine => machine.is_over())
+    }
+
+    /// The oldest unfinished exchange.
+    pub(super) fn open_exchange(&self) -> Option<ExchangeId> {
+        each!(self, machine => machine.open_exchange())
+    }
+
+    /// After [`Machine::feed`]: the client's TLS begins in the direction to the server, as both have agreed to. So many of the bytes
+    /// fed last are beyond that point.
+    pub(super) fn turns_to_tls(&self) -> Option<usize> {
+        match self {
+            Self::Redis(_) => None,
+        }
+    }
+}
+
+/// Whether the first byte of what a client says to one of these can be `first`, where it can be no request of HTTP.
+pub(super) fn may_begin(first: u8) -> bool {
+    matches!(first, b'*')
+}

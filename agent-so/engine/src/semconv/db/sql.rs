@@ -1,0 +1,57 @@
+//! Statements of SQL and its relatives.
+
+use super::Shown;
+use crate::config::db::QueryText;
+use crate::exchange::{Exchange, Field};
+use crate::semconv::text::push_lossy;
+use crate::sql::{Dialect, Query, Summary, analyze};
+
+/// Words that make a statement one that may hold a password: it is never shown as it is.
+const SECRET: [&[u8]; 5] = [
+    b"password",
+    b"identified",
+    b"secret",
+    b"credential",
+    b"passwd",
+];
+
+/// Fills `shown` with what can be said of the statement in `ex`. `out` is room for its text.
+pub(super) fn show(
+    ex: &Exchange,
+    dialect: Dialect,
+    mode: QueryText,
+    out: &mut [u8],
+    summary: &mut Summary,
+    shown: &mut Shown,
+) {
+    let Some(raw) = ex.text(Field::Query) else {
+        return;
+    };
+    let query = Query {
+        text: raw,
+        dialect,
+        cut: ex.is_cut(Field::Query),
+    };
+    let room = if mode == QueryText::Off { 0 } else { out.len() };
+    let analysis = analyze(&query, &mut out[..room], summary);
+    if mode == QueryText::Raw && !SECRET.iter().any(|word| holds(raw, word)) {
+        push_lossy(raw, query.cut, &mut shown.text);
+    } else {
+        push_lossy(&out[..analysis.len], true, &mut shown.text);
+    }
+    let parts = [
+        (summary.text(), &mut shown.summary),
+        (summary.operation(), &mut shown.operation),
+        (summary.collection(), &mut shown.collection),
+        (summary.procedure(), &mut shown.procedure),
+    ];
+    for (part, text) in parts {
+        text.push_str(part.unwrap_or_default());
+    }
+}
+
+/// Whether `word` (lower case) occurs in `text` in any case.
+fn holds(text: &[u8], word: &[u8]) -> bool {
+    text.windows(word.len())
+        .any(|window| window.eq_ignore_ascii_case(word))
+}
