@@ -1,4 +1,4 @@
-"""The servers of databases that tests start: each answers, in the clear, behind TLS and on its socket, to those with a password and those without."""
+"""The servers of databases that tests start: each answers in all the ways that it offers, to those with a password and those without."""
 
 from __future__ import annotations
 
