@@ -110,10 +110,12 @@ impl Machine {
                 let id = self.open(now, host);
                 self.asked.open = id;
                 if id == ExchangeId(0) {
-                } else if kind == b'Q' {
-                    host.exchange(id).begin(Field::Query);
-                } else {
-                    host.exchange(id).set(Field::Operation, CALL, VALUE_MAX);
+                    return;
+                }
+                let exchange = host.exchange(id);
+                match kind {
+                    b'Q' => exchange.begin(Field::Query),
+                    _ => exchange.set(Field::Operation, CALL, VALUE_MAX),
                 }
             }
             _ => {}
@@ -232,10 +234,8 @@ impl Machine {
                     }
                 }
             }
-            b'C' => {
-                if self.wide != WideId(0) {
-                    host.wide_mut(self.wide).texts.remove(asked.key);
-                }
+            b'C' if self.wide != WideId(0) => {
+                host.wide_mut(self.wide).texts.remove(asked.key);
             }
             b'E' => self.execute(now, host),
             b'H' => self.prepared(now, host),
