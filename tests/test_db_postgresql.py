@@ -32,14 +32,14 @@ from harness.spans import Span, draw
 ROUNDS = len(rounds(few=2, all=10))
 ALL = ROUNDS * AT_ONCE
 GUNICORN = str(CACHE / "venv/bin/gunicorn")
-CLIENTS = PROGRAMS / "postgresql_clients.py"
+CLIENTS = PROGRAMS / "databases/postgresql_clients.py"
 CANARY = "canary"  # in values only
 CLASSES: dict[str, Path] = {}
 
 
 @pytest.fixture(scope="module")
 def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return compiled(tmp_path_factory.mktemp("classes"), "Queries", libraries=DATABASES)
+    return compiled(tmp_path_factory.mktemp("classes"), "PostgreSql", libraries=DATABASES)
 
 
 def jdbc(server: Postgres, tls: bool = False) -> str:
@@ -63,7 +63,7 @@ def assert_parents(receiver: Receiver, port: int, way: str, most: int = 4) -> No
 
 @pytest.mark.parametrize("sslmode", ["disable", "require"])
 def test_parents_of_threads(launcher: Launcher, receiver: Receiver, postgresql: Postgres, sslmode: str) -> None:
-    words = ("postgresql_wsgi:app", "--chdir", PROGRAMS, "-k", "gthread", "--threads", "24", "-w", "1")
+    words = ("postgresql_wsgi:app", "--chdir", PROGRAMS / "databases", "-k", "gthread", "--threads", "24", "-w", "1")
     port = free_port()
     launcher.start(GUNICORN, *words, "-b", f"{HOST}:{port}", env={"DATABASE_URL": postgresql.url("scram", sslmode)}, port=port)
     for way in ("psycopg2", "psycopg", "prepared"):
@@ -74,7 +74,7 @@ def test_parents_of_threads(launcher: Launcher, receiver: Receiver, postgresql: 
 @pytest.mark.parametrize("sslmode", ["disable", "require"])
 def test_parents_of_tasks(launcher: Launcher, receiver: Receiver, postgresql: Postgres, loop: str, sslmode: str) -> None:
     env = {"DATABASE_URL": postgresql.url("scram", sslmode), "LOOP": loop}
-    program = launcher.start(PYTHON, PROGRAMS / "postgresql_aiohttp.py", env=env, port=free_port())
+    program = launcher.start(PYTHON, PROGRAMS / "databases/postgresql_aiohttp.py", env=env, port=free_port())
     for way in ("asyncpg", "psycopg"):
         assert_parents(receiver, program.port, f"/{way}")
 
@@ -82,14 +82,14 @@ def test_parents_of_tasks(launcher: Launcher, receiver: Receiver, postgresql: Po
 @pytest.mark.parametrize("tls", [False, True])
 def test_parents_of_node(launcher: Launcher, receiver: Receiver, postgresql: Postgres, tls: bool) -> None:
     env = {"DATABASE_URL": postgresql.url("scram").partition("?")[0], "SSL": "1" if tls else "", "NODE_PATH": str(MODULES)}
-    program = launcher.start("node", PROGRAMS / "postgresql_pool.js", env=env, port=free_port())
+    program = launcher.start("node", PROGRAMS / "databases/postgresql.js", env=env, port=free_port())
     for way in ("pool", "prepared", "client", "callback"):
         assert_parents(receiver, program.port, f"/{way}")
 
 
 @pytest.mark.parametrize("tls", [False, True])
 def test_parents_of_java(launcher: Launcher, receiver: Receiver, postgresql: Postgres, classes: Path, tls: bool) -> None:
-    words = (jdks()[17] / "bin/java", "-XX:+UseSerialGC", "-Xmx256m", "-cp", f"{classes}:{DATABASES}/*", "Queries")
+    words = (jdks()[17] / "bin/java", "-XX:+UseSerialGC", "-Xmx256m", "-cp", f"{classes}:{DATABASES}/*", "PostgreSql")
     program = launcher.start(*words, env={"JDBC_URL": jdbc(postgresql, tls)}, port=free_port())
     receiver.clear()
     assert fire(receiver, program.port, "/", rounds=ROUNDS) == Counts(ALL, 0, 0)

@@ -64,7 +64,7 @@ impl Machine {
     pub(super) fn call_begins(&mut self) {
         match self {
             Self::Redis(machine) => machine.call_begins(),
-            Self::PostgreSql(_) => {}
+            Self::PostgreSql(machine) => machine.call_begins(),
         }
     }
 

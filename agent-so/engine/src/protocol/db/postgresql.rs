@@ -57,6 +57,8 @@ pub(in crate::protocol) struct Machine {
     tls: Option<usize>,
     /// The server takes data from the client, and looks at nothing else.
     copying: bool,
+    /// The server was asked, in this call of the program's already, to say when it is ready.
+    has_synced: bool,
     /// What a backslash means in the strings of statements.
     backslash: Backslash,
     parameters: Parameters,
@@ -83,6 +85,11 @@ impl Machine {
 
     pub(super) fn is_over(&self) -> bool {
         self.session.over
+    }
+
+    /// What passes next does so in another call of the program's.
+    pub(super) fn call_begins(&mut self) {
+        self.has_synced = false;
     }
 
     /// The oldest unfinished exchange.
@@ -120,12 +127,16 @@ impl Machine {
         match how {
             Ended::Failed(fault) => self.conclude(fault, now, host),
             Ended::Eof if self.is_from_client(dir) => {}
+            Ended::Eof if !self.received.is_between() => {
+                self.conclude(Fault::ResponseTruncated, now, host);
+            }
             Ended::Eof => {
-                let in_order = self.phase == Phase::Ready && self.received.is_between();
-                let fault = if in_order && self.queue.is_empty() {
+                let is_idle = self.phase == Phase::Ready && self.queue.is_empty();
+                let in_order = is_idle || self.session.role == Kind::Server;
+                let fault = if in_order {
                     Fault::None
                 } else {
-                    Fault::ResponseTruncated
+                    Fault::ConnectionClosed
                 };
                 self.conclude(fault, now, host);
             }
@@ -144,7 +155,10 @@ impl Machine {
     fn open<H: Host>(&self, now: u64, host: &mut H) -> ExchangeId {
         let id = self.session.open(now, host);
         if id != ExchangeId(0) {
+            // A library that gathers what many ask for: nobody knows who asked for more than the first.
+            let is_mixed = self.has_synced && !host.same_sender();
             let exchange = host.exchange(id);
+            exchange.db.is_mixed = is_mixed;
             exchange.db.backslash = self.backslash;
             exchange.set(Field::Namespace, self.parameters.database(), VALUE_MAX);
         }

@@ -211,6 +211,7 @@ impl Machine {
             b'Q' | b'F' => {
                 let id = std::mem::take(&mut asked.open);
                 self.wait_for(id, What::Simple, true, host);
+                self.has_synced = true;
             }
             b'P' => {
                 asked.parsed = asked.first;
@@ -246,6 +247,7 @@ impl Machine {
                 self.asked.batch = 0;
                 self.asked.early = [0; CODE];
                 self.queue.sync();
+                self.has_synced = true;
             }
             b'c' | b'f' => {
                 asked.has_copied = !self.copying;

@@ -333,7 +333,7 @@ fn a_statement_that_is_only_prepared_is_seen_if_that_fails() {
             "SELECT 1@shop 130-140 rows=1",
             "SELECT 3@shop 150-160 42P05",
             "SELECT 1@shop 150-160 _OTHER",
-            "SELECT 4@shop 170-180 response_truncated",
+            "SELECT 4@shop 170-180 connection_closed",
         ]
     );
 }
@@ -452,12 +452,12 @@ fn the_making_of_a_connection() {
     let eof = || Step::End(Direction::In, Ended::Eof);
     wanted(
         &[Out(startup("user|me||")), eof()],
-        "connect@me 1-20 response_truncated",
+        "connect@me 1-20 connection_closed",
     );
     wanted(&[Out(startup("user|me||")), Close], "connect@me 1-20");
     wanted(
         &[Out(opening(TLS, b"")), eof()],
-        "connect@- 1-20 response_truncated",
+        "connect@- 1-20 connection_closed",
     );
     wanted(
         &[Out(opening(TLS, b"")), In(text("N")), Close],
@@ -577,7 +577,7 @@ fn a_broken_connection_ends_what_waits() {
     let broken = Ended::Failed(Fault::ConnectionReset);
     for (step, end) in [
         (Step::End(Direction::In, broken), " connection_reset"),
-        (Step::End(Direction::In, Ended::Eof), " response_truncated"),
+        (Step::End(Direction::In, Ended::Eof), " connection_closed"),
         (Close, ""),
     ] {
         let spans = inside(&[asked.clone(), step]);
@@ -589,6 +589,47 @@ fn a_broken_connection_ends_what_waits() {
         Step::End(Direction::In, Ended::Eof),
     ]);
     assert_eq!(spans, ["SELECT 1@shop 30-50 57P01 rows=1"]);
+    let spans = inside(&[
+        Out(all(&["QSELECT 2|"])),
+        In(b"D\0\0".to_vec()),
+        Step::End(Direction::In, Ended::Eof),
+    ]);
+    assert_eq!(spans, ["SELECT 2@shop 30-50 response_truncated"]);
+}
+
+/// Whether each statement is told to be of somebody unknown.
+fn mixed(same_sender: bool, calls: &[&[&str]]) -> Vec<bool> {
+    let mut steps = entered();
+    steps.extend(calls.iter().map(|messages| Out(all(messages))));
+    steps.push(Close);
+    let mut host = Recorder {
+        same_sender,
+        ..recorder()
+    };
+    host.run(&steps, whole);
+    let statements = host.finished[1..].iter();
+    statements.map(|&i| host.exchanges[i].db.is_mixed).collect()
+}
+
+#[test]
+fn what_many_ask_for_may_leave_in_one_call() {
+    let one = [
+        "P|SELECT|||",
+        "B||",
+        "E|||||",
+        "P|SELECT|||",
+        "B||",
+        "E|||||",
+        "S",
+    ];
+    let two = [&one[..], &one].concat();
+    assert_eq!(mixed(false, &[&one, &one]), [false; 4]);
+    assert_eq!(mixed(false, &[&two]), [false, false, true, true]);
+    assert_eq!(
+        mixed(false, &[&["Qa|", "Qb|"], &["Qc|"]]),
+        [false, true, false]
+    );
+    assert_eq!(mixed(true, &[&two]), [false; 4]);
 }
 
 #[test]

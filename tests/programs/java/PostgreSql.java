@@ -13,7 +13,7 @@ import java.sql.Statement;
 import java.util.concurrent.Executors;
 
 /** JDBC: GET /?id=N&delay=MS runs `SELECT .. AS qN` on a connection of a pool of four; with an argument it runs a few statements. */
-public final class Queries {
+public final class PostgreSql {
     private static final String URL = System.getenv("JDBC_URL");
 
     public static void main(String[] arguments) throws Exception {
