@@ -68,7 +68,7 @@ pub trait Host {
     fn request_head(&mut self, id: ExchangeId);
     /// The exchange is over, `end_ns` and all the rest is set: the span may be made.
     fn finished(&mut self, id: ExchangeId);
-    /// It was not that protocol after all: no span.
+    /// It was not that protocol after all, or a statement that is not told of after all: no span.
     fn discard(&mut self, id: ExchangeId);
     /// Index of a header to capture, by its lower-case name, or `None`.
     fn captured_header(&self, kind: Kind, response: bool, name: &[u8]) -> Option<u8>;
