@@ -2,11 +2,13 @@
 //!
 //! A new one is a file here, a variant of [`Machine`] and a line in the detector.
 
+mod mysql;
 mod redis;
 mod ring;
 mod session;
 pub(super) mod texts;
 
+pub(super) use mysql::{PREFIX_MAX as MYSQL_PREFIX_MAX, probe as probe_mysql};
 pub(super) use redis::{PREFIX_MAX as REDIS_PREFIX_MAX, probe as probe_redis};
 
 use super::{Direction, Ended, ExchangeId, Host};
@@ -17,6 +19,7 @@ use crate::exchange::{Kind, System};
 #[repr(u8)]
 pub(in crate::protocol) enum Machine {
     Redis(redis::Machine),
+    MySql(mysql::Machine),
 }
 
 /// Does the same with whichever machine it is.
@@ -24,6 +27,7 @@ macro_rules! each {
     ($machine:expr, $it:ident => $do:expr) => {
         match $machine {
             Machine::Redis($it) => $do,
+            Machine::MySql($it) => $do,
         }
     };
 }
@@ -33,6 +37,7 @@ impl Machine {
     pub(super) fn new(system: System, role: Kind) -> Option<Self> {
         match system {
             System::Redis => Some(Self::Redis(redis::Machine::new(role))),
+            System::MySql => Some(Self::MySql(mysql::Machine::new(role))),
             _ => None,
         }
     }
@@ -59,6 +64,7 @@ impl Machine {
     pub(super) fn call_begins(&mut self) {
         match self {
             Self::Redis(machine) => machine.call_begins(),
+            Self::MySql(_) => {}
         }
     }
 
@@ -81,6 +87,7 @@ impl Machine {
     pub(super) fn turns_to_tls(&self) -> Option<usize> {
         match self {
             Self::Redis(_) => None,
+            Self::MySql(machine) => machine.turns_to_tls(),
         }
     }
 }
