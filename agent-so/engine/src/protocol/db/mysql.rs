@@ -28,7 +28,7 @@ use login::{Greeting, Login, Name, can};
 use packets::{Packets, Part};
 
 /// Commands that may wait for their answers. Beyond that they are counted, not recorded.
-const WAITING: usize = 16;
+const WAITING: usize = 14;
 /// Names the texts of statements of which the number is not known yet, apart from those of which it is.
 const PREPARING: u64 = 1 << 32;
 /// Stands for the statement prepared last (MariaDB).
@@ -143,7 +143,9 @@ impl Machine {
         let mut waiting = self.waiting.iter().map(|entry| entry.id);
         let read = (self.open != ExchangeId(0)).then_some(self.open);
         let connecting = self.session.connecting();
-        connecting.or_else(|| waiting.find(|id| *id != ExchangeId(0))).or(read)
+        connecting
+            .or_else(|| waiting.find(|id| *id != ExchangeId(0)))
+            .or(read)
     }
 
     /// The client has asked for TLS, which begins so many bytes before the end of those fed last.
@@ -159,7 +161,11 @@ impl Machine {
         let clients = self.is_clients(dir);
         let mut rest = bytes;
         while !self.session.over && self.tls.is_none() && !(clients && self.ends) {
-            let packets = if clients { &mut self.sent } else { &mut self.received };
+            let packets = if clients {
+                &mut self.sent
+            } else {
+                &mut self.received
+            };
             let (used, part) = packets.next(rest);
             rest = &rest[used..];
             let understood = match (clients, part) {
@@ -194,7 +200,8 @@ impl Machine {
     /// Passes over `n` bytes that were not seen.
     pub(super) fn skip<H: Host>(&mut self, dir: Direction, n: u64, now: u64, host: &mut H) {
         let counted = if self.is_clients(dir) {
-            let parameters = self.kind == Command::LongData || (self.kind == Command::Execute && self.numbered == 4);
+            let parameters = self.kind == Command::LongData
+                || (self.kind == Command::Execute && self.numbered == 4);
             let known = match self.sending {
                 Sending::Login => false,
                 Sending::Data => true,
@@ -228,7 +235,8 @@ impl Machine {
     /// A message of the client's begins. False: it cannot stand there.
     fn sending_begins(&mut self) -> bool {
         let number = self.sent.first();
-        let proves = self.phase == Phase::Login || self.waiting.iter().any(|e| e.kind == Command::ChangeUser);
+        let proves = self.phase == Phase::Login
+            || self.waiting.iter().any(|e| e.kind == Command::ChangeUser);
         self.sending = match self.phase {
             _ if self.file => Sending::Data,
             // A request for TLS has a number too.
@@ -270,7 +278,9 @@ impl Machine {
                 self.propose();
                 self.login = Login::change(self.common);
             }
-            Command::Query if self.common & can::QUERY_ATTRIBUTES != 0 => self.attributes = Attributes::default(),
+            Command::Query if self.common & can::QUERY_ATTRIBUTES != 0 => {
+                self.attributes = Attributes::default()
+            }
             Command::Query => self.attributes = Attributes::none(),
             Command::Prepare => {
                 self.attributes = Attributes::none();
@@ -347,7 +357,8 @@ impl Machine {
     /// Text of a query, or of a statement that is to be prepared.
     fn text<H: Host>(&mut self, bytes: &[u8], host: &mut H) {
         if self.open != ExchangeId(0) {
-            host.exchange(self.open).append(Field::Query, bytes, QUERY_MAX);
+            host.exchange(self.open)
+                .append(Field::Query, bytes, QUERY_MAX);
         }
         if let Some(wide) = self.wide
             && self.kind == Command::Prepare
@@ -372,7 +383,10 @@ impl Machine {
     fn login_ends<H: Host>(&mut self, beyond: usize, host: &mut H) -> bool {
         let login = self.login;
         self.common = login.common();
-        if self.phase == Phase::Greeted && self.sent.len() == login::FIXED && login.capabilities & can::SSL != 0 {
+        if self.phase == Phase::Greeted
+            && self.sent.len() == login::FIXED
+            && login.capabilities & can::SSL != 0
+        {
             self.tls = Some(beyond.min(u16::MAX.into()) as u16);
             return true;
         }
@@ -386,7 +400,11 @@ impl Machine {
 
     fn command_ends<H: Host>(&mut self, host: &mut H) -> bool {
         let statement = u32::from_le_bytes(self.statement);
-        let key = if statement == LAST { self.last } else { statement.into() };
+        let key = if statement == LAST {
+            self.last
+        } else {
+            statement.into()
+        };
         if self.kind.has_statement() && self.numbered < 4 {
             return false;
         }
@@ -410,10 +428,14 @@ impl Machine {
             host.exchange(id).set(Field::Operation, b"FETCH", VALUE_MAX);
         }
         if self.kind == Command::InitDb && id != ExchangeId(0) && !self.proposed.text().is_empty() {
-            host.exchange(id).set(Field::Namespace, self.proposed.text(), VALUE_MAX);
+            host.exchange(id)
+                .set(Field::Namespace, self.proposed.text(), VALUE_MAX);
         }
         let chosen = match self.kind {
-            Command::Query if id != ExchangeId(0) => host.exchange(id).text(Field::Query).and_then(command::chosen),
+            Command::Query if id != ExchangeId(0) => host
+                .exchange(id)
+                .text(Field::Query)
+                .and_then(command::chosen),
             _ => None,
         };
         let proposes = matches!(self.kind, Command::InitDb | Command::ChangeUser);
@@ -426,7 +448,11 @@ impl Machine {
         }
         let entry = Entry {
             id,
-            extra: if self.kind == Command::Prepare { self.prepared } else { 0 },
+            extra: if self.kind == Command::Prepare {
+                self.prepared
+            } else {
+                0
+            },
             kind: self.kind,
             number: self.sent.last().wrapping_add(1),
             chooses: proposes || chosen.is_some(),
@@ -483,9 +509,12 @@ impl Machine {
         if self.waiting.push(counted) {
             return true;
         }
-        let is_plain = |e: &Entry| matches!(e.kind, Command::Query | Command::Execute) && !e.chooses;
+        let is_plain =
+            |e: &Entry| matches!(e.kind, Command::Query | Command::Execute) && !e.chooses;
         match self.waiting.newest() {
-            Some(newest) if is_plain(newest) && is_plain(&entry) && newest.number == entry.number => {
+            Some(newest)
+                if is_plain(newest) && is_plain(&entry) && newest.number == entry.number =>
+            {
                 newest.extra = newest.extra.saturating_add(1);
                 true
             }
@@ -502,7 +531,9 @@ impl Machine {
             return self.front.bytes()[0] != 10 || greeting.iter().all(|b| self.greeting.push(*b));
         }
         // A row is passed over.
-        if !begins && self.front.is_empty() || self.place == Place::Rows && begins && bytes[0] < 0xfe {
+        if !begins && self.front.is_empty()
+            || self.place == Place::Rows && begins && bytes[0] < 0xfe
+        {
             return true;
         }
         self.front.push(bytes);
@@ -512,7 +543,12 @@ impl Machine {
     /// A message of the server's is complete.
     fn received<H: Host>(&mut self, now: u64, host: &mut H) -> bool {
         let front = self.front;
-        let message = Message::new(front.bytes(), self.received.len(), self.received.read(), self.common);
+        let message = Message::new(
+            front.bytes(),
+            self.received.len(),
+            self.received.read(),
+            self.common,
+        );
         match self.phase {
             Phase::Greeting => self.greeted(&message, now, host),
             // The client's turn.
@@ -552,7 +588,8 @@ impl Machine {
         if let Some(id) = self.session.connecting()
             && !self.database.text().is_empty()
         {
-            host.exchange(id).set(Field::Namespace, self.database.text(), VALUE_MAX);
+            host.exchange(id)
+                .set(Field::Namespace, self.database.text(), VALUE_MAX);
         }
         if failed {
             self.session.connect_failed(fault, now, host);
@@ -565,7 +602,8 @@ impl Machine {
     fn fail<H: Host>(&self, id: ExchangeId, message: &Message, host: &mut H) {
         if let Some(code) = message.code() {
             let mut digits = [0; 5];
-            host.exchange(id).set(Field::Code, decimal(code, &mut digits), VALUE_MAX);
+            host.exchange(id)
+                .set(Field::Code, decimal(code, &mut digits), VALUE_MAX);
         }
     }
 
@@ -609,7 +647,9 @@ impl Machine {
         if begins && number != entry.number && message.is() != Is::Error {
             return false;
         }
-        let meaning = self.place.take(entry.kind, message, self.session.system == System::MariaDb);
+        let meaning = self
+            .place
+            .take(entry.kind, message, self.session.system == System::MariaDb);
         match meaning {
             Meaning::More => true,
             Meaning::Row => {
@@ -663,7 +703,10 @@ impl Machine {
 
     /// The oldest command is answered.
     fn finish<H: Host>(&mut self, entry: Entry, now: u64, host: &mut H) {
-        let (rows, has_rows) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.has_rows));
+        let (rows, has_rows) = (
+            std::mem::take(&mut self.rows),
+            std::mem::take(&mut self.has_rows),
+        );
         self.place = Place::First;
         self.answering = false;
         self.proposals -= u8::from(entry.chooses && self.proposals > 0);
@@ -714,7 +757,11 @@ impl Machine {
 }
 
 fn backslash(plain: bool) -> Backslash {
-    if plain { Backslash::Plain } else { Backslash::Escape }
+    if plain {
+        Backslash::Plain
+    } else {
+        Backslash::Escape
+    }
 }
 
 fn decimal(number: u16, out: &mut [u8; 5]) -> &[u8] {

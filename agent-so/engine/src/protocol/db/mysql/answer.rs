@@ -5,7 +5,7 @@ use super::login::{Name, can};
 use super::packets::{number, text};
 
 /// Bytes kept of a message: enough for all that is wanted of an end, the name of a database that it tells of included.
-const FRONT: usize = 96;
+const FRONT: usize = 80;
 
 /// Status flags.
 mod status {
@@ -148,7 +148,10 @@ impl<'a> Message<'a> {
     pub(super) fn database(&self) -> Option<Name> {
         const SCHEMA: u8 = 1;
         let (status, rest) = self.status_and_rest()?;
-        if self.is_short_end() || status & status::STATE_CHANGED == 0 || self.common & can::SESSION_TRACK == 0 {
+        if self.is_short_end()
+            || status & status::STATE_CHANGED == 0
+            || self.common & can::SESSION_TRACK == 0
+        {
             return None;
         }
         let (_info, rest) = text(rest.get(2..)?)?;
@@ -180,7 +183,10 @@ impl<'a> Message<'a> {
         // Before the count, or behind it: whether they follow at all.
         let before = !is_mariadb && self.common & can::OPTIONAL_METADATA != 0;
         let (first, rest) = match before {
-            true => self.front.split_first().map(|(first, rest)| (Some(first), rest))?,
+            true => self
+                .front
+                .split_first()
+                .map(|(first, rest)| (Some(first), rest))?,
             false => (None, self.front),
         };
         let (count, rest) = number(rest)?;
@@ -247,13 +253,17 @@ impl Place {
             _ => {}
         }
         match (*self, kind) {
-            (Self::Descriptions(left, prepared), _) => match (message.is_short_end(), message.is_description()) {
-                // Between those of what is taken and those of what is given.
-                (true, _) if prepared => Meaning::More,
-                (false, true) => self.described(left - 1, prepared),
-                _ => Meaning::Bad,
-            },
-            (Self::Described, _) if message.is_short_end() && message.status() & status::CURSOR == 0 => {
+            (Self::Descriptions(left, prepared), _) => {
+                match (message.is_short_end(), message.is_description()) {
+                    // Between those of what is taken and those of what is given.
+                    (true, _) if prepared => Meaning::More,
+                    (false, true) => self.described(left - 1, prepared),
+                    _ => Meaning::Bad,
+                }
+            }
+            (Self::Described, _)
+                if message.is_short_end() && message.status() & status::CURSOR == 0 =>
+            {
                 *self = Self::Rows;
                 Meaning::More
             }
@@ -261,7 +271,10 @@ impl Place {
             (Self::Described | Self::Rows, _) | (Self::First, Kind::Fetch) => match message.is() {
                 Is::End => {
                     let described = *self == Self::Described;
-                    self.result_ends(message, !described || message.status() & status::CURSOR == 0)
+                    self.result_ends(
+                        message,
+                        !described || message.status() & status::CURSOR == 0,
+                    )
                 }
                 _ => {
                     *self = Self::Rows;

@@ -64,12 +64,10 @@ impl Kind {
 
     /// Whether it is told however it is answered.
     pub(super) fn is_query(self) -> bool {
-        matches!(self, Self::Query | Self::Execute | Self::Fetch | Self::InitDb)
-    }
-
-    /// Whether its text follows the first byte.
-    pub(super) fn has_text(self) -> bool {
-        matches!(self, Self::Query | Self::Prepare)
+        matches!(
+            self,
+            Self::Query | Self::Execute | Self::Fetch | Self::InitDb
+        )
     }
 
     /// Whether it is about a statement whose number follows the first byte.
@@ -171,7 +169,11 @@ impl Attributes {
                             return Found::Lost;
                         };
                         self.skip = len;
-                        self.stage = if self.stage == Stage::NameLength { Stage::Name } else { Stage::Value };
+                        self.stage = if self.stage == Stage::NameLength {
+                            Stage::Name
+                        } else {
+                            Stage::Value
+                        };
                         self.passed();
                     }
                 },
@@ -236,7 +238,11 @@ fn size(kind: u8) -> Option<u32> {
 pub(super) fn chosen(query: &[u8]) -> Option<Name> {
     let query = query.trim_ascii();
     let (word, rest) = query.split_at_checked(3)?;
-    if !word.eq_ignore_ascii_case(b"use") || !rest.first().is_some_and(|b| b.is_ascii_whitespace() || *b == b'`') {
+    if !word.eq_ignore_ascii_case(b"use")
+        || !rest
+            .first()
+            .is_some_and(|b| b.is_ascii_whitespace() || *b == b'`')
+    {
         return None;
     }
     let name = rest.trim_ascii();

@@ -64,14 +64,20 @@ fn greets(prefix: &[u8]) -> Option<bool> {
     ];
     // A packet of 256 bytes and more may have any low byte.
     let long = prefix.get(1).is_some_and(|b| *b == 1);
-    let fits = |(i, (byte, fits)): (usize, (&u8, fn(u8) -> bool))| fits(*byte) || (i == 0 && (long || prefix.len() == 1));
+    let fits = |(i, (byte, fits)): (usize, (&u8, fn(u8) -> bool))| {
+        fits(*byte) || (i == 0 && (long || prefix.len() == 1))
+    };
     if !prefix.iter().zip(fixed).enumerate().all(fits) {
         return None;
     }
     let (Some(kind), Some(rest)) = (prefix.get(4), prefix.get(5..)) else {
         return Some(false);
     };
-    if *kind == 10 { version(rest) } else { refusal(rest) }
+    if *kind == 10 {
+        version(rest)
+    } else {
+        refusal(rest)
+    }
 }
 
 /// Two numbers with a dot behind each.
@@ -197,7 +203,11 @@ impl Greeting {
                 self.front += 1;
             }
             if let Some(next) = MARIADB.get(usize::from(self.named)) {
-                self.named = if *next == byte { self.named + 1 } else { u8::from(byte == MARIADB[0]) };
+                self.named = if *next == byte {
+                    self.named + 1
+                } else {
+                    u8::from(byte == MARIADB[0])
+                };
             }
             self.version = self.version.saturating_add(1);
             return matches!(byte, b' '..=b'~') && self.version < u8::MAX;
@@ -224,8 +234,13 @@ impl Greeting {
     }
 
     pub(super) fn system(&self) -> System {
-        let named = usize::from(self.front) == FRONT.len() || usize::from(self.named) == MARIADB.len();
-        if named { System::MariaDb } else { System::MySql }
+        let named =
+            usize::from(self.front) == FRONT.len() || usize::from(self.named) == MARIADB.len();
+        if named {
+            System::MariaDb
+        } else {
+            System::MySql
+        }
     }
 }
 
@@ -288,7 +303,11 @@ impl Login {
                         Some(Some(byte.into()))
                     } else {
                         // It ends with a zero.
-                        self.stage = if byte == 0 { Stage::Database } else { Stage::Length };
+                        self.stage = if byte == 0 {
+                            Stage::Database
+                        } else {
+                            Stage::Length
+                        };
                         None
                     };
                     match length {
@@ -310,7 +329,9 @@ impl Login {
                     rest = &rest[take..];
                     continue;
                 }
-                Stage::Database if byte == 0 || self.common & can::CONNECT_WITH_DB == 0 => self.stage = Stage::Rest,
+                Stage::Database if byte == 0 || self.common & can::CONNECT_WITH_DB == 0 => {
+                    self.stage = Stage::Rest
+                }
                 Stage::Database => name.push(&[byte]),
                 Stage::Rest => return true,
             }
