@@ -86,6 +86,22 @@ pub enum System {
     Sqlite,
 }
 
+impl System {
+    /// All databases.
+    pub const ALL: [Self; 10] = [
+        Self::Redis,
+        Self::PostgreSql,
+        Self::MySql,
+        Self::MariaDb,
+        Self::Memcached,
+        Self::MongoDb,
+        Self::Cassandra,
+        Self::ClickHouse,
+        Self::SqlServer,
+        Self::Sqlite,
+    ];
+}
+
 /// What is said of an exchange with a database. All zero: it is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Db {
@@ -95,6 +111,8 @@ pub struct Db {
     pub is_connect: bool,
     /// Operations that were sent together; 0 and 1 are no batch.
     pub batch: u32,
+    /// It left together with what others asked for: under whom it is cannot be told.
+    pub is_mixed: bool,
     /// Rows that came back, where [`Db::has_rows`].
     pub rows: u64,
     /// Whether the protocol said how many rows came back.

@@ -83,6 +83,8 @@ pub trait Host {
     /// TLS begins on this stream, whose bytes say nothing from here on: `random` is the client's (RFC 8446 section
     /// 4.1.2), and this program is the client where it went [`Direction::Out`].
     fn tls_begins(&mut self, dir: Direction, random: &[u8; 32]);
+    /// Whether the calling thread, which waits for what it asks, sent the request before this one, too.
+    fn same_sender(&self) -> bool;
     /// When this program began to make the connection, and when it stood (monotonic nanoseconds); `None` where that was
     /// not seen.
     fn connected(&mut self) -> Option<(u64, u64)>;

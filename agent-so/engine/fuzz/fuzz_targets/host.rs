@@ -35,6 +35,10 @@ impl Store {
 }
 
 impl Host for Store {
+    fn same_sender(&self) -> bool {
+        false
+    }
+
     fn follows(&self, _: Kind, _: System) -> bool {
         true
     }

@@ -47,6 +47,8 @@ pub(super) struct Recorder {
     pub(super) verdict: Option<Verdict>,
     /// What passes at a database's own end is of no interest.
     pub(super) no_servers: bool,
+    /// One thread sends all.
+    pub(super) same_sender: bool,
 }
 
 pub(super) const FIELDS: [Field; 15] = [
@@ -213,6 +215,10 @@ impl Recorder {
 }
 
 impl Host for Recorder {
+    fn same_sender(&self) -> bool {
+        self.same_sender
+    }
+
     fn follows(&self, kind: Kind, _: System) -> bool {
         kind == Kind::Client || !self.no_servers
     }

@@ -1,6 +1,8 @@
 //! Redis and what speaks like it (Valkey, KeyDB, Dragonfly): RESP2 and RESP3, commands as arrays of bulk strings.
 //!
-//! Commands that leave in one call are one exchange: a pipeline, or a transaction. Replies come in order, so each exchange
+//! Commands that leave in one call, or in several of one thread without an answer in between, are one exchange: a pipeline, or a
+//! transaction. Only where the client's library is known to gather what many ask for, each is one of its own.
+//! Replies come in order, so each exchange
 //! waits for as many as it has commands. What a client sends before its first own command (AUTH, HELLO, SELECT, CLIENT ...)
 //! belongs to the making of the connection, which is an exchange of its own.
 //!
@@ -19,6 +21,19 @@ use crate::protocol::{Direction, Ended, ExchangeId, Host, Probe};
 use command::Commands;
 use pending::{Entry, Pending, Purpose, Pushed};
 use reply::Replies;
+
+/// Libraries, by the name that they tell the server, whose connections all callers share: what many asked for leaves in one call.
+const MIXING: [&[u8]; 9] = [
+    b"NODE-REDIS",
+    b"LETTUCE",
+    b"SE.REDIS",
+    b"REDIS-RS",
+    b"FRED",
+    b"RUEIDIS",
+    b"GLIDE",
+    b"VALKEY-GLIDE",
+    b"REDISSON",
+];
 
 /// Longest prefix of a direction that [`probe`] wants to see, bytes.
 pub(in crate::protocol) const PREFIX_MAX: usize = 24;
@@ -68,6 +83,10 @@ pub(in crate::protocol) struct Machine {
     setting_up: bool,
     /// What is sent next may join the newest exchange: it leaves in the same call.
     joins: bool,
+    /// Nothing came back since the newest exchange was sent.
+    unanswered: bool,
+    /// The library gathers what many ask for into one call.
+    mixes: bool,
     /// The connection has subscriptions, or is about to.
     subscribed: bool,
     /// What comes after the pending replies is none of our business.
@@ -139,6 +158,9 @@ impl Machine {
             Ended::Eof if !self.replies.is_between() => {
                 self.conclude(Fault::ResponseTruncated, now, host);
             }
+            Ended::Eof if self.session.role == Kind::Client => {
+                self.conclude(Fault::ConnectionClosed, now, host);
+            }
             Ended::Eof => self.conclude(Fault::None, now, host),
         }
     }
@@ -172,7 +194,13 @@ impl Machine {
         if self.setting_up {
             self.session.connect_begins(host);
         }
-        self.is_first = !self.joins;
+        let goes_on = self.unanswered && host.same_sender();
+        let alone = self.mixes || !self.joins && !goes_on;
+        let newest = self
+            .pending
+            .newest()
+            .filter(|e| e.purpose == Purpose::Query);
+        self.is_first = alone || newest.is_none_or(|entry| entry.sets_up);
         if !self.is_first {
             self.open = self.pending.newest().map_or(ExchangeId(0), |e| e.id);
             return;
@@ -180,6 +208,7 @@ impl Machine {
         self.open = self.session.open(now, host);
         if self.open != ExchangeId(0) {
             self.name_database(self.open, host);
+            host.exchange(self.open).db.is_mixed = self.mixes && self.joins;
             // The last text: more commands may follow.
             host.exchange(self.open).begin(Field::Query);
         }
@@ -206,6 +235,11 @@ impl Machine {
             if self.pending.setting_up() == 0 {
                 self.connect_done(self.session.connected_ns, host);
             }
+        }
+        if self.commands.words() == (b"CLIENT", b"SETINFO") {
+            self.mixes |= MIXING
+                .iter()
+                .any(|name| self.commands.third().starts_with(name));
         }
         if purpose == Purpose::Subscribe {
             self.subscribed = true;
@@ -237,6 +271,7 @@ impl Machine {
         }
         // What changes the connection stands for itself.
         self.joins = purpose == Purpose::Query && !sets_up;
+        self.unanswered = true;
     }
 
     fn discard<H: Host>(&mut self, id: ExchangeId, host: &mut H) {
@@ -272,6 +307,7 @@ impl Machine {
     }
 
     fn reply_done<H: Host>(&mut self, now: u64, host: &mut H) {
+        self.unanswered = false;
         let oldest = self.pending.oldest();
         if self.is_message() {
             let confirms = oldest.is_some_and(|e| e.purpose == Purpose::Subscribe)
@@ -285,10 +321,12 @@ impl Machine {
             return self.conclude(Fault::None, now, host);
         };
         if let Some(code) = self.replies.error() {
-            let id = if entry.sets_up {
+            let id = if !entry.sets_up {
+                entry.id
+            } else if entry.purpose.must_succeed(code) {
                 self.session.connecting().unwrap_or_default()
             } else {
-                entry.id
+                ExchangeId(0)
             };
             if id != ExchangeId(0) && host.exchange(id).text(Field::Code).is_none() {
                 host.exchange(id).set(Field::Code, code, VALUE_MAX);
@@ -354,14 +392,15 @@ impl Machine {
 /// What a command does to the connection.
 fn purpose((name, argument): (&[u8], &[u8])) -> Purpose {
     match (name, argument) {
-        (b"AUTH" | b"HELLO" | b"READONLY" | b"READWRITE", _) => Purpose::SetUp,
-        (b"CLIENT", b"SETINFO" | b"SETNAME" | b"TRACKING" | b"NO-EVICT" | b"NO-TOUCH" | b"ID") => {
-            Purpose::SetUp
-        }
+        (b"AUTH", _) => Purpose::Auth,
+        (b"HELLO", _) => Purpose::Hello,
+        (b"READONLY" | b"READWRITE", _) => Purpose::SetUp,
+        (b"CLIENT", b"REPLY") => Purpose::Nothing,
+        (b"CLIENT", b"KILL" | b"LIST" | b"PAUSE" | b"UNPAUSE" | b"UNBLOCK") => Purpose::Query,
+        // What a library says of itself, and which features it wants: it goes on where a server knows them not.
+        (b"CLIENT", _) => Purpose::SetUp,
         (b"SELECT", _) => Purpose::Select,
-        (b"CLIENT", b"REPLY") | (b"MONITOR" | b"SYNC" | b"PSYNC" | b"REPLCONF", _) => {
-            Purpose::Nothing
-        }
+        (b"MONITOR" | b"SYNC" | b"PSYNC" | b"REPLCONF", _) => Purpose::Nothing,
         (
             b"SUBSCRIBE" | b"PSUBSCRIBE" | b"SSUBSCRIBE" | b"UNSUBSCRIBE" | b"PUNSUBSCRIBE"
             | b"SUNSUBSCRIBE",

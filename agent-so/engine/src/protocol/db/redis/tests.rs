@@ -154,13 +154,42 @@ fn setting_up_belongs_to_the_connection() {
     assert_eq!(
         spans,
         [
-            "connect@5 1-40 ERR",
+            "connect@5 1-40",
             &format!("{PING}@5 50-60"),
             "*2 $6 SELECT $1 7 @5 70-80",
             &format!("{PING}@7 90-100"),
         ]
     );
     assert!(!spans.concat().contains("secret"));
+}
+
+#[test]
+fn only_what_a_connection_needs_makes_it_fail() {
+    let cases: [(&[&str], &str, &str); 7] = [
+        (&["AUTH", "x"], "-ERR no password is set", " ERR"),
+        (&["AUTH", "x"], "-WRONGPASS wrong", " WRONGPASS"),
+        (&["SELECT", "99"], "-ERR out of range", " ERR"),
+        (&["HELLO", "3"], "-ERR unknown command", ""),
+        (&["HELLO", "3"], "-NOPROTO no", ""),
+        (
+            &["HELLO", "3", "AUTH", "u", "x"],
+            "-WRONGPASS wrong",
+            " WRONGPASS",
+        ),
+        (&["CLIENT", "MAINT_NOTIFICATIONS", "on"], "-ERR unknown", ""),
+    ];
+    for (asked, answer, code) in cases {
+        let steps = [
+            Out(command(asked)),
+            In(text(&format!("{answer}\r\n"))),
+            Close,
+        ];
+        assert_eq!(
+            run(&steps).0,
+            [format!("connect@0 1-20{code}")],
+            "{asked:?}"
+        );
+    }
 }
 
 #[test]
@@ -262,7 +291,7 @@ fn many_that_wait_are_counted() {
     steps.push(Close);
     let (spans, _) = run(&steps);
     assert_eq!(spans.last().unwrap(), &format!("{PING}@0 2020-2030"));
-    assert_eq!(spans.len(), 1 + 33 + 1);
+    assert_eq!(spans.len(), 1 + 31 + 1);
 }
 
 #[test]
@@ -305,5 +334,54 @@ proptest! {
         let step = if out { Out(noise) } else { In(noise) };
         let mut recorder = Recorder::default();
         recorder.run(&[start, step, Close], whole);
+    }
+}
+
+fn calls(host: Recorder, calls: &[&[u8]]) -> Vec<String> {
+    let (mut host, mut stream) = (host, crate::protocol::Stream::default());
+    for (i, bytes) in calls.iter().enumerate() {
+        stream.call_begins();
+        let dir = match bytes[0] {
+            b'*' => Direction::Out,
+            _ => Direction::In,
+        };
+        stream.feed(dir, bytes, 10 * (i as u64 + 1), &mut host);
+    }
+    stream.close(1000, &mut host);
+    host.exchanges
+        .iter()
+        .map(|ex| format!("{} {}", ex.db.batch, ex.db.is_mixed))
+        .collect()
+}
+
+#[test]
+fn one_pipeline_in_several_calls() {
+    let (ping, pong) = (command(&["PING"]), text("+PONG\r\n"));
+    let twice = [&ping[..], &ping, &pong, &pong, &ping];
+    let one_thread = Recorder {
+        same_sender: true,
+        ..Recorder::default()
+    };
+    assert_eq!(calls(one_thread, &twice), ["2 false", "0 false"]);
+    let several = Recorder::default();
+    assert_eq!(calls(several, &twice), ["0 false", "0 false", "0 false"]);
+}
+
+#[test]
+fn libraries_that_gather_what_many_ask_for() {
+    for (library, expected) in [
+        ("node-redis", &["0 false", "0 true", "0 true"][..]),
+        ("Lettuce", &["0 false", "0 true", "0 true"]),
+        ("ioredis", &["3 false"]),
+    ] {
+        let name = command(&["CLIENT", "SETINFO", "LIB-NAME", library]);
+        let pings = commands(&[&["PING"], &["PING"], &["PING"]]);
+        let host = Recorder {
+            same_sender: true,
+            ..Recorder::default()
+        };
+        let told = calls(host, &[&name, &text("+OK\r\n"), &pings]);
+        // The first one is the command that tells the name: no exchange of its own.
+        assert_eq!(told[1..], *expected, "{library}");
     }
 }
