@@ -223,7 +223,7 @@ impl Machine {
             Ended::Failed(fault) => self.conclude(fault, now, host),
             Ended::Eof if self.is_clients(dir) => {}
             // Every command that is waited for has an answer.
-            Ended::Eof if unanswered => self.conclude(Fault::ResponseTruncated, now, host),
+            Ended::Eof if unanswered => self.conclude(Fault::ConnectionClosed, now, host),
             Ended::Eof => self.conclude(Fault::None, now, host),
         }
     }
@@ -387,10 +387,14 @@ impl Machine {
             && self.sent.len() == login::FIXED
             && login.capabilities & can::SSL != 0
         {
+            host.greeted(self.session.system);
             self.tls = Some(beyond.min(u16::MAX.into()) as u16);
             return true;
         }
-        if self.phase == Phase::Greeting && login.is_mariadb {
+        // The greeting was outside.
+        if self.phase == Phase::Greeting
+            && (login.is_mariadb || host.greeted_as() == System::MariaDb)
+        {
             self.session.system = System::MariaDb;
         }
         self.phase = Phase::Login;
