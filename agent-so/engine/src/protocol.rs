@@ -83,6 +83,12 @@ pub trait Host {
     /// TLS begins on this stream, whose bytes say nothing from here on: `random` is the client's (RFC 8446 section
     /// 4.1.2), and this program is the client where it went [`Direction::Out`].
     fn tls_begins(&mut self, dir: Direction, random: &[u8; 32]);
+    /// This database has greeted the program, which goes on inside of TLS.
+    fn greeted(&mut self, _system: System) {}
+    /// The database that has greeted programs at this stream's peer, if any is known.
+    fn greeted_as(&mut self) -> System {
+        System::None
+    }
     /// Whether the calling thread, which waits for what it asks, sent the request before this one, too.
     fn same_sender(&self) -> bool;
     /// When this program began to make the connection, and when it stood (monotonic nanoseconds); `None` where that was

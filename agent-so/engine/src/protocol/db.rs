@@ -3,12 +3,14 @@
 //! A new one is a file here, a variant of [`Machine`] and a line in the detector.
 
 mod postgresql;
+mod mysql;
 mod redis;
 mod ring;
 mod session;
 pub(super) mod texts;
 
 pub(super) use postgresql::{PREFIX_MAX as POSTGRESQL_PREFIX_MAX, probe as probe_postgresql};
+pub(super) use mysql::{PREFIX_MAX as MYSQL_PREFIX_MAX, probe as probe_mysql};
 pub(super) use redis::{PREFIX_MAX as REDIS_PREFIX_MAX, probe as probe_redis};
 
 use super::{Direction, Ended, ExchangeId, Host};
@@ -20,6 +22,7 @@ use crate::exchange::{Kind, System};
 pub(in crate::protocol) enum Machine {
     Redis(redis::Machine),
     PostgreSql(postgresql::Machine),
+    MySql(mysql::Machine),
 }
 
 /// Does the same with whichever machine it is.
@@ -28,6 +31,7 @@ macro_rules! each {
         match $machine {
             Machine::Redis($it) => $do,
             Machine::PostgreSql($it) => $do,
+            Machine::MySql($it) => $do,
         }
     };
 }
@@ -38,6 +42,7 @@ impl Machine {
         match system {
             System::Redis => Some(Self::Redis(redis::Machine::new(role))),
             System::PostgreSql => Some(Self::PostgreSql(postgresql::Machine::new(role))),
+            System::MySql => Some(Self::MySql(mysql::Machine::new(role))),
             _ => None,
         }
     }
@@ -65,6 +70,7 @@ impl Machine {
         match self {
             Self::Redis(machine) => machine.call_begins(),
             Self::PostgreSql(machine) => machine.call_begins(),
+            Self::MySql(_) => {}
         }
     }
 
@@ -88,6 +94,7 @@ impl Machine {
         match self {
             Self::Redis(_) => None,
             Self::PostgreSql(machine) => machine.turns_to_tls(),
+            Self::MySql(machine) => machine.turns_to_tls(),
         }
     }
 }

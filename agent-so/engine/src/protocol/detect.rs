@@ -29,6 +29,11 @@ const PROBES: [(Protocol, usize, Judge); 5] = [
         db::POSTGRESQL_PREFIX_MAX,
         db::probe_postgresql,
     ),
+    (
+        Protocol::Db(System::MySql),
+        db::MYSQL_PREFIX_MAX,
+        db::probe_mysql,
+    ),
 ];
 
 /// What the first bytes are.
