@@ -28,7 +28,7 @@ from harness.assertions import (
 )
 from harness.blobs import assert_blob_spans, exchange_blobs
 from harness.ports import free_port
-from harness.postgres import Postgres
+from harness.databases.postgresql import Postgres
 from harness.processes import APPS, NONE, OTEL_RUN, PYTHON, Launcher, Program
 from harness.receiver import Receiver
 from harness.rounds import rounds

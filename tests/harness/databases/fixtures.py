@@ -1,0 +1,43 @@
+"""The servers as fixtures, without the agent, one for all tests of a file."""
+
+from __future__ import annotations
+
+from typing import Iterator
+
+import pytest
+
+from harness.databases.ferretdb import FerretDb
+from harness.databases.mariadb import MariaDb
+from harness.databases.memcached import Memcached
+from harness.databases.postgresql import Postgres
+from harness.databases.redis import Redis
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[Postgres]:
+    with Postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def mariadb() -> Iterator[MariaDb]:
+    with MariaDb() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def redis_server() -> Iterator[Redis]:
+    with Redis() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def memcached() -> Iterator[Memcached]:
+    with Memcached() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def ferretdb() -> Iterator[FerretDb]:
+    with FerretDb() as server:
+        yield server
