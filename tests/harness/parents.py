@@ -41,8 +41,8 @@ def count_parents(spans: Iterable[Span]) -> Counts:
 
 
 def id_of(span: Span) -> str:
-    """The request that a span is part of: `7` for the ids 7 and b7 (its second call)."""
-    found = re.search(r"[?&]id=([^&]+)", span.url)
+    """The request that a span is part of: `7` for the ids 7 and b7 (its second call), and for a query that names `q7`."""
+    found = re.search(r"[?&]id=([^&]+)", span.url) or re.search(r"\bq(\d+)\b", span.attributes.get("db.query.text", ""))
     return found[1].removeprefix("b") if found else ""
 
 

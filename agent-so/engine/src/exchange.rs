@@ -86,6 +86,22 @@ pub enum System {
     Sqlite,
 }
 
+impl System {
+    /// All databases.
+    pub const ALL: [Self; 10] = [
+        Self::Redis,
+        Self::PostgreSql,
+        Self::MySql,
+        Self::MariaDb,
+        Self::Memcached,
+        Self::MongoDb,
+        Self::Cassandra,
+        Self::ClickHouse,
+        Self::SqlServer,
+        Self::Sqlite,
+    ];
+}
+
 /// What is said of an exchange with a database. All zero: it is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Db {

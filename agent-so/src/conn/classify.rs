@@ -30,8 +30,27 @@ pub(crate) fn is_followed(family: i32) -> bool {
 
 /// The other end of a connected socket.
 pub(crate) fn peer_of(fd: i32) -> Endpoint {
-    let mut address = [0u8; 128];
-    let mut len: u32 = 128;
+    let mut address = [0u8; ADDRESS];
+    endpoint(peer_address(fd, &mut address))
+}
+
+/// The path (or, after `@`, the abstract name) of the UNIX socket at the other end of `fd`.
+pub(crate) fn unix_path(fd: i32, address: &mut [u8; ADDRESS]) -> Option<&[u8]> {
+    let len = peer_address(fd, address).len();
+    let path = address.get_mut(2..len)?;
+    if path.len() > 1 && path[0] == 0 {
+        path[0] = b'@';
+    }
+    let end = path.iter().position(|b| *b == 0).unwrap_or(path.len());
+    (end > 0).then_some(&path[..end])
+}
+
+/// Room for a socket address.
+pub(crate) const ADDRESS: usize = 128;
+
+/// The address at the other end, as the kernel writes it; empty where there is none.
+fn peer_address(fd: i32, address: &mut [u8; ADDRESS]) -> &[u8] {
+    let mut len = ADDRESS as u32;
     // SAFETY: buffer and length outlive the call and agree.
     let got = unsafe {
         raw::call(
@@ -47,8 +66,8 @@ pub(crate) fn peer_of(fd: i32) -> Endpoint {
         )
     };
     match got {
-        Ok(_) => endpoint(&address[..(len as usize).min(128)]),
-        Err(_) => Endpoint::Unknown,
+        Ok(_) => &address[..(len as usize).min(ADDRESS)],
+        Err(_) => &[],
     }
 }
 
@@ -112,6 +131,32 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn paths_of_unix_sockets() {
+        use std::os::linux::net::SocketAddrExt;
+        use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+        let path = std::env::temp_dir().join(format!("unix-path-{}", std::process::id()));
+        let name = format!("abstract-{}", std::process::id());
+        let shown = [path.to_str().unwrap().to_owned(), format!("@{name}")];
+        let addresses = [
+            SocketAddr::from_pathname(&path).unwrap(),
+            SocketAddr::from_abstract_name(&name).unwrap(),
+        ];
+        for (address, shown) in addresses.iter().zip(shown) {
+            let _listener = UnixListener::bind_addr(address).unwrap();
+            let stream = UnixStream::connect_addr(address).unwrap();
+            let mut room = [0; ADDRESS];
+            assert_eq!(
+                unix_path(stream.as_raw_fd(), &mut room),
+                Some(shown.as_bytes())
+            );
+        }
+        std::fs::remove_file(path).unwrap();
+        let (unnamed, _other) = UnixStream::pair().unwrap();
+        assert_eq!(unix_path(unnamed.as_raw_fd(), &mut [0; ADDRESS]), None);
+        assert_eq!(unix_path(-1, &mut [0; ADDRESS]), None);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::hooks::contain;
 use crate::settings;
 use crate::sys::process::{self, State};
 use crate::sys::{clock, errno, thread};
-use agent_engine::exchange::{Endpoint, Fault, Field, Kind, VALUE_MAX};
+use agent_engine::exchange::{Db, Endpoint, Fault, Field, Kind, System, VALUE_MAX};
 use std::sync::atomic::Ordering;
 
 /// What is remembered across the real connect.
@@ -118,8 +118,13 @@ fn report(at: &At, fault: Fault) {
 
 /// Makes the span of a connect that failed, or of the TLS handshake after it.
 pub(crate) fn failed(state: &'static State, meta: &mut Meta, fault: Fault) {
+    let system = state.stores.find(&meta.peer);
+    let wanted = match system {
+        System::None => settings::enabled(Kind::Client, false),
+        _ => settings::queries(Kind::Client, system),
+    };
     if !matches!(meta.peer, Endpoint::V4 { .. } | Endpoint::V6 { .. })
-        || !settings::enabled(Kind::Client, false)
+        || !wanted
         || state.sdk_active.load(Ordering::Relaxed)
     {
         return;
@@ -139,6 +144,11 @@ pub(crate) fn failed(state: &'static State, meta: &mut Meta, fault: Fault) {
     let exchange = unsafe { record.exchange() };
     exchange.kind = Kind::Client;
     exchange.connect_failed = true;
+    exchange.db = Db {
+        system,
+        is_connect: system != System::None,
+        ..Db::default()
+    };
     exchange.fault = fault;
     exchange.peer = meta.peer;
     exchange.tls = meta.tls.is_some();
@@ -155,6 +165,7 @@ pub(crate) fn failed(state: &'static State, meta: &mut Meta, fault: Fault) {
     }
     if let Endpoint::V4 { port, .. } | Endpoint::V6 { port, .. } = meta.peer
         && exchange.text(Field::Host).is_some()
+        && system == System::None
     {
         let mut digits = [0; 6];
         exchange.append(Field::Host, port_suffix(port, &mut digits), VALUE_MAX);

@@ -15,6 +15,8 @@ const NAME: usize = 255;
 #[repr(C)]
 pub(crate) struct Names {
     next: AtomicU32,
+    /// A hash of each entry's address: most need not be read.
+    hashes: [AtomicU32; ENTRIES],
     answers: [Seq<Answer>; ENTRIES],
 }
 
@@ -53,6 +55,7 @@ impl Names {
         };
         answer.name[..name.len()].copy_from_slice(name);
         self.answers[at].write(answer);
+        self.hashes[at].store(hash(&address), Ordering::Release);
     }
 
     /// The latest name for the address of `endpoint`.
@@ -60,9 +63,21 @@ impl Names {
         let wanted = key(endpoint)?;
         let newest = self.next.load(Ordering::Relaxed) as usize;
         (1..=ENTRIES)
-            .filter_map(|back| self.answers[newest.wrapping_sub(back) % ENTRIES].read())
+            .map(|back| newest.wrapping_sub(back) % ENTRIES)
+            .filter(|at| self.hashes[*at].load(Ordering::Acquire) == hash(&wanted))
+            .filter_map(|at| self.answers[at].read())
             .find(|answer| answer.address == wanted)
     }
+}
+
+/// Never 0.
+fn hash(address: &[u8; 16]) -> u32 {
+    address
+        .iter()
+        .fold(0x811c_9dc5u32, |hash, byte| {
+            (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+        })
+        .max(1)
 }
 
 fn key(endpoint: &Endpoint) -> Option<[u8; 16]> {

@@ -72,12 +72,25 @@ impl<'a> Scribe<'a> {
         exchange.kind = kind;
         exchange.peer = self.meta.peer;
         exchange.tls = self.meta.tls.is_some();
-        if system != System::None
-            && let Some(name) = self.state.names.find(&self.meta.peer)
-        {
-            exchange.set(Field::Host, name.text(), VALUE_MAX);
+        if system != System::None {
+            self.name_store(exchange);
+            if kind == Kind::Client {
+                self.state.stores.remember(&self.meta.peer, system);
+            }
         }
         Some(ExchangeId(index + 1))
+    }
+
+    /// Says where the database is, as far as the address does not.
+    fn name_store(&self, exchange: &mut Exchange) {
+        if self.meta.peer == Endpoint::Unix {
+            let mut room = [0; classify::ADDRESS];
+            if let Some(path) = classify::unix_path(self.fd, &mut room) {
+                exchange.set(Field::Host, path, VALUE_MAX);
+            }
+        } else if let Some(name) = self.state.names.find(&self.meta.peer) {
+            exchange.set(Field::Host, name.text(), VALUE_MAX);
+        }
     }
 
     fn record(&self, id: ExchangeId) -> Option<(u32, &'static Record)> {

@@ -1,4 +1,4 @@
-//! Memory of the connections whose protocol needs more than a slot has room for (HTTP/2).
+//! Memory of the connections whose protocol needs more than a slot has room for (HTTP/2, databases).
 //!
 //! A block belongs to the holder of its connection's lock from the moment it is taken until the connection is closed.
 

@@ -31,12 +31,14 @@ pub(crate) struct State {
     pub(crate) conns: Slab<Conn>,
     /// Exchanges under way or waiting to be exported.
     pub(crate) records: Slab<Record>,
-    /// What connections of HTTP/2 need beyond their slots.
+    /// What connections of HTTP/2 and to databases need beyond their slots.
     pub(crate) wides: Slab<crate::conn::wide::Block>,
     /// Which server requests are open, and what is known of how the program runs them.
     pub(crate) correlation: Correlation,
     /// Host names of addresses.
     pub(crate) names: Names,
+    /// Which addresses are databases.
+    pub(crate) stores: crate::conn::stores::Stores,
     /// TLS connections that sockets saw begin.
     pub(crate) hellos: Hellos,
     /// Sessions of TLS libraries.

@@ -13,10 +13,11 @@ use super::text::{lossy, push_lossy};
 use super::{
     DB_COLLECTION_NAME, DB_NAMESPACE, DB_OPERATION_BATCH_SIZE, DB_OPERATION_NAME, DB_QUERY_SUMMARY,
     DB_QUERY_TEXT, DB_RESPONSE_RETURNED_ROWS, DB_RESPONSE_STATUS_CODE, DB_STORED_PROCEDURE_NAME,
-    DB_SYSTEM_NAME, ERROR_TYPE, SERVER_ADDRESS, SERVER_PORT, SpanSink,
+    DB_SYSTEM_NAME, ERROR_TYPE, NETWORK_PEER_ADDRESS, NETWORK_TRANSPORT, SERVER_ADDRESS,
+    SERVER_PORT, SpanSink,
 };
 use crate::config::db::QueryText;
-use crate::exchange::{Exchange, Fault, Field, QUERY_MAX, System};
+use crate::exchange::{Endpoint, Exchange, Fault, Field, QUERY_MAX, System};
 use crate::sql::{Dialect, Summary};
 
 /// What [`describe`] keeps between spans: buffers.
@@ -164,8 +165,12 @@ pub fn describe(ex: &Exchange, mode: QueryText, scratch: &mut Scratch, sink: &mu
         sink.int(DB_RESPONSE_RETURNED_ROWS, rows);
     }
     let peer_port = peer(ex, peer_text, sink);
-    // The agent left the name that was looked up, if it knows it.
+    // The agent left the name that was looked up, if it knows it, or the path of a Unix socket.
     let host = host_header(ex).unwrap_or(peer_text);
+    if ex.peer == Endpoint::Unix {
+        put(sink, NETWORK_PEER_ADDRESS, host);
+        sink.string(NETWORK_TRANSPORT, "unix");
+    }
     put(sink, SERVER_ADDRESS, host);
     if let Some(port) = peer_port.filter(|port| *port != system.default_port()) {
         sink.int(SERVER_PORT, port.into());

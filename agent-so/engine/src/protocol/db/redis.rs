@@ -285,10 +285,12 @@ impl Machine {
             return self.conclude(Fault::None, now, host);
         };
         if let Some(code) = self.replies.error() {
-            let id = if entry.sets_up {
+            let id = if !entry.sets_up {
+                entry.id
+            } else if entry.purpose.must_succeed(code) {
                 self.session.connecting().unwrap_or_default()
             } else {
-                entry.id
+                ExchangeId(0)
             };
             if id != ExchangeId(0) && host.exchange(id).text(Field::Code).is_none() {
                 host.exchange(id).set(Field::Code, code, VALUE_MAX);
@@ -354,14 +356,15 @@ impl Machine {
 /// What a command does to the connection.
 fn purpose((name, argument): (&[u8], &[u8])) -> Purpose {
     match (name, argument) {
-        (b"AUTH" | b"HELLO" | b"READONLY" | b"READWRITE", _) => Purpose::SetUp,
-        (b"CLIENT", b"SETINFO" | b"SETNAME" | b"TRACKING" | b"NO-EVICT" | b"NO-TOUCH" | b"ID") => {
-            Purpose::SetUp
-        }
+        (b"AUTH", _) => Purpose::Auth,
+        (b"HELLO", _) => Purpose::Hello,
+        (b"READONLY" | b"READWRITE", _) => Purpose::SetUp,
+        (b"CLIENT", b"REPLY") => Purpose::Nothing,
+        (b"CLIENT", b"KILL" | b"LIST" | b"PAUSE" | b"UNPAUSE" | b"UNBLOCK") => Purpose::Query,
+        // What a library says of itself, and which features it wants: it goes on where a server knows them not.
+        (b"CLIENT", _) => Purpose::SetUp,
         (b"SELECT", _) => Purpose::Select,
-        (b"CLIENT", b"REPLY") | (b"MONITOR" | b"SYNC" | b"PSYNC" | b"REPLCONF", _) => {
-            Purpose::Nothing
-        }
+        (b"MONITOR" | b"SYNC" | b"PSYNC" | b"REPLCONF", _) => Purpose::Nothing,
         (
             b"SUBSCRIBE" | b"PSUBSCRIBE" | b"SSUBSCRIBE" | b"UNSUBSCRIBE" | b"PUNSUBSCRIBE"
             | b"SUNSUBSCRIBE",

@@ -129,6 +129,11 @@ fn errors_ports_and_names() {
          network.peer.port=#7000 server.address=cache server.port=#7000 db.response.status_code=WRONGTYPE \
          error.type=WRONGTYPE ERROR"
     );
+    ex.peer = Endpoint::Unix;
+    ex.set(Field::Host, b"/run/redis.sock", VALUE_MAX);
+    assert!(line(&ex).contains(
+        " network.peer.address=/run/redis.sock network.transport=unix server.address=/run/redis.sock db.response"
+    ));
     ex.clear(Field::Code);
     ex.fault = Fault::ConnectionReset;
     assert!(line(&ex).ends_with(" error.type=connection_reset ERROR"));

@@ -13,8 +13,12 @@ pub(super) enum Purpose {
     /// Nothing.
     #[default]
     Query = 0,
-    /// Belongs to the making of the connection while that is under way.
+    /// Belongs to the making of the connection while that is under way, and may fail.
     SetUp,
+    /// The same; without it there is no connection.
+    Auth,
+    /// The same, with a password perhaps. A server that does not know it is spoken to in the older protocol.
+    Hello,
     /// Chooses the database.
     Select,
     /// Changes what comes by itself.
@@ -26,7 +30,16 @@ pub(super) enum Purpose {
 impl Purpose {
     /// Whether it belongs to the making of the connection, while that is under way.
     pub(super) fn sets_up(self) -> bool {
-        matches!(self, Self::SetUp | Self::Select)
+        matches!(self, Self::SetUp | Self::Auth | Self::Hello | Self::Select)
+    }
+
+    /// Whether the connection is of no use if this is answered with the error `code`.
+    pub(super) fn must_succeed(self, code: &[u8]) -> bool {
+        match self {
+            Self::Auth | Self::Select => true,
+            Self::Hello => matches!(code, b"WRONGPASS" | b"NOAUTH"),
+            _ => false,
+        }
     }
 }
 

@@ -154,13 +154,42 @@ fn setting_up_belongs_to_the_connection() {
     assert_eq!(
         spans,
         [
-            "connect@5 1-40 ERR",
+            "connect@5 1-40",
             &format!("{PING}@5 50-60"),
             "*2 $6 SELECT $1 7 @5 70-80",
             &format!("{PING}@7 90-100"),
         ]
     );
     assert!(!spans.concat().contains("secret"));
+}
+
+#[test]
+fn only_what_a_connection_needs_makes_it_fail() {
+    let cases: [(&[&str], &str, &str); 7] = [
+        (&["AUTH", "x"], "-ERR no password is set", " ERR"),
+        (&["AUTH", "x"], "-WRONGPASS wrong", " WRONGPASS"),
+        (&["SELECT", "99"], "-ERR out of range", " ERR"),
+        (&["HELLO", "3"], "-ERR unknown command", ""),
+        (&["HELLO", "3"], "-NOPROTO no", ""),
+        (
+            &["HELLO", "3", "AUTH", "u", "x"],
+            "-WRONGPASS wrong",
+            " WRONGPASS",
+        ),
+        (&["CLIENT", "MAINT_NOTIFICATIONS", "on"], "-ERR unknown", ""),
+    ];
+    for (asked, answer, code) in cases {
+        let steps = [
+            Out(command(asked)),
+            In(text(&format!("{answer}\r\n"))),
+            Close,
+        ];
+        assert_eq!(
+            run(&steps).0,
+            [format!("connect@0 1-20{code}")],
+            "{asked:?}"
+        );
+    }
 }
 
 #[test]
