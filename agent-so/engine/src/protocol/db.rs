@@ -2,11 +2,15 @@
 //!
 //! A new one is a file here, a variant of [`Machine`] and a line in the detector.
 
+mod memcached;
 mod redis;
 mod ring;
 mod session;
 pub(super) mod texts;
 
+pub(super) use memcached::{
+    PREFIX_MAX as MEMCACHED_PREFIX_MAX, probe as probe_memcached, text_begins as memcached_begins,
+};
 pub(super) use redis::{PREFIX_MAX as REDIS_PREFIX_MAX, probe as probe_redis};
 
 use super::{Direction, Ended, ExchangeId, Host};
@@ -17,6 +21,7 @@ use crate::exchange::{Kind, System};
 #[repr(u8)]
 pub(in crate::protocol) enum Machine {
     Redis(redis::Machine),
+    Memcached(memcached::Machine),
 }
 
 /// Does the same with whichever machine it is.
@@ -24,6 +29,7 @@ macro_rules! each {
     ($machine:expr, $it:ident => $do:expr) => {
         match $machine {
             Machine::Redis($it) => $do,
+            Machine::Memcached($it) => $do,
         }
     };
 }
@@ -33,6 +39,7 @@ impl Machine {
     pub(super) fn new(system: System, role: Kind) -> Option<Self> {
         match system {
             System::Redis => Some(Self::Redis(redis::Machine::new(role))),
+            System::Memcached => Some(Self::Memcached(memcached::Machine::new(role))),
             _ => None,
         }
     }
@@ -59,6 +66,15 @@ impl Machine {
     pub(super) fn call_begins(&mut self) {
         match self {
             Self::Redis(machine) => machine.call_begins(),
+            Self::Memcached(machine) => machine.call_begins(),
+        }
+    }
+
+    /// All of such a call has passed.
+    pub(super) fn call_ends(&mut self, now_ns: u64, host: &mut impl Host) {
+        match self {
+            Self::Redis(_) => {}
+            Self::Memcached(machine) => machine.call_ends(now_ns, host),
         }
     }
 
@@ -80,12 +96,12 @@ impl Machine {
     /// fed last are beyond that point.
     pub(super) fn turns_to_tls(&self) -> Option<usize> {
         match self {
-            Self::Redis(_) => None,
+            Self::Redis(_) | Self::Memcached(_) => None,
         }
     }
 }
 
-/// Whether the first byte of what a client says to one of these can be `first`, where it can be no request of HTTP.
-pub(super) fn may_begin(first: u8) -> bool {
-    matches!(first, b'*')
+/// Whether what a client says to one of these can begin with `front`, where it can be no request of HTTP.
+pub(super) fn may_begin(front: &[u8]) -> bool {
+    front.first() == Some(&b'*') || memcached::begins(front) == Some(true)
 }
