@@ -307,6 +307,10 @@ impl Machine {
     /// The first byte of a command passes.
     fn command_begins<H: Host>(&mut self, now: u64, host: &mut H) {
         self.session.connect_begins(host);
+        if self.setting_up {
+            // What was not seen of it cannot have taken longer than until now.
+            self.session.connected_ns = self.session.connected_ns.min(now);
+        }
         self.is_first = !self.joins;
         if !self.is_first {
             self.open = self.pending.newest().map_or(ExchangeId(0), |e| e.id);
