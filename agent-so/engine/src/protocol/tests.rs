@@ -202,6 +202,7 @@ impl Recorder {
                     break;
                 }
             }
+            stream.call_ends(now, self);
         }
         if self.verdict == Some(Verdict::Opaque) {
             assert_eq!(stream.open_exchange(), None);
