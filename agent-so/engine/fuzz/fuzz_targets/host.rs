@@ -1,6 +1,6 @@
 //! A host that keeps exchanges in vectors and checks how it is called.
 
-use agent_engine::exchange::{Exchange, Field, Kind};
+use agent_engine::exchange::{Exchange, Field, Kind, System};
 use agent_engine::protocol::wide::{Wide, WideId};
 use agent_engine::protocol::{Direction, ExchangeId, Host};
 
@@ -43,7 +43,7 @@ impl Host for Store {
         true
     }
 
-    fn open(&mut self, _: Kind) -> Option<ExchangeId> {
+    fn open(&mut self, _: Kind, _: System) -> Option<ExchangeId> {
         self.exchanges.push((Exchange::default(), State::Opened));
         Some(ExchangeId(self.exchanges.len() as u32))
     }
@@ -58,8 +58,11 @@ impl Host for Store {
         let (ex, state) = self.at(id);
         assert!(*state == State::Opened);
         *state = State::Told;
-        let target = ex.text(Field::Target).expect("a target").escape_ascii();
-        let event = format!("{} {target}", id.0);
+        let what = match ex.db.system {
+            System::None => ex.text(Field::Target).expect("a target"),
+            _ => ex.text(Field::Query).unwrap_or_default(),
+        };
+        let event = format!("{} {}", id.0, what.escape_ascii());
         self.events.push(event);
     }
 
@@ -69,15 +72,23 @@ impl Host for Store {
         *state = State::Over;
         assert!(ex.end_ns >= ex.start_ns);
         let event = format!(
-            "{} {} {:?} {} {}/{}",
-            id.0, ex.status, ex.fault, ex.rpc_status, ex.request_body, ex.response_body
+            "{} {} {:?} {} {}/{} {:?} {:?}",
+            id.0,
+            ex.status,
+            ex.fault,
+            ex.rpc_status,
+            ex.request_body,
+            ex.response_body,
+            ex.db,
+            ex.text(Field::Code)
         );
         self.events.push(event);
     }
 
     fn discard(&mut self, id: ExchangeId) {
-        let (_, state) = self.at(id);
-        assert!(*state == State::Opened);
+        let (ex, state) = self.at(id);
+        let is_query = ex.db.system != System::None;
+        assert!(*state == State::Opened || is_query && *state == State::Told);
         *state = State::Over;
     }
 
@@ -101,4 +112,8 @@ impl Host for Store {
     }
 
     fn tls_begins(&mut self, _: Direction, _: &[u8; 32]) {}
+
+    fn connected(&mut self) -> Option<(u64, u64)> {
+        Some((0, 1))
+    }
 }
