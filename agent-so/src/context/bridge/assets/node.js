@@ -171,6 +171,17 @@ try {
     requests.run(EVENT, follow_http2, socket, { native, tokens, requests, nobody: EVENT, asking, replace, begin, tell_route });
   };
 
+  let follows_pg = false;
+  /** Follows node-postgres once the program has loaded it. */
+  const look_for_pg = () => {
+    if (follows_pg) return;
+    try {
+      follows_pg = follow_pg(requests, EVENT, replace);
+    } catch {
+      follows_pg = true;
+    }
+  };
+
   let installed = false;
   let marks_bodies = false;
   // Before the first request nobody has a token: until then nothing is replaced, and nothing loaded.
@@ -180,6 +191,7 @@ try {
     install();
   };
   const install = () => {
+    look_for_pg();
     const net = require('net');
     const { ClientRequest, IncomingMessage } = require('http');
     if (routers.includes('KOA')) router_routes.follow_koa(tokens.found);
@@ -200,6 +212,7 @@ try {
     });
     replace(net.Socket.prototype, 'connect', (original) => function (...args) {
       if (requests.getStore() === undefined) return Reflect.apply(original, this, args);
+      look_for_pg();
       const token = mine() ?? undefined;
       const socket = requests.run({ token }, on_behalf, token, original, this, args);
       watch_connects(this._handle);
