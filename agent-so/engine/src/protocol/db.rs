@@ -2,13 +2,19 @@
 //!
 //! A new one is a file here, a variant of [`Machine`] and a line in the detector.
 
+mod memcached;
 mod mysql;
+mod postgresql;
 mod redis;
 mod ring;
 mod session;
 pub(super) mod texts;
 
+pub(super) use memcached::{
+    PREFIX_MAX as MEMCACHED_PREFIX_MAX, probe as probe_memcached, text_begins as memcached_begins,
+};
 pub(super) use mysql::{PREFIX_MAX as MYSQL_PREFIX_MAX, probe as probe_mysql};
+pub(super) use postgresql::{PREFIX_MAX as POSTGRESQL_PREFIX_MAX, probe as probe_postgresql};
 pub(super) use redis::{PREFIX_MAX as REDIS_PREFIX_MAX, probe as probe_redis};
 
 use super::{Direction, Ended, ExchangeId, Host};
@@ -19,7 +25,9 @@ use crate::exchange::{Kind, System};
 #[repr(u8)]
 pub(in crate::protocol) enum Machine {
     Redis(redis::Machine),
+    PostgreSql(postgresql::Machine),
     MySql(mysql::Machine),
+    Memcached(memcached::Machine),
 }
 
 /// Does the same with whichever machine it is.
@@ -27,7 +35,9 @@ macro_rules! each {
     ($machine:expr, $it:ident => $do:expr) => {
         match $machine {
             Machine::Redis($it) => $do,
+            Machine::PostgreSql($it) => $do,
             Machine::MySql($it) => $do,
+            Machine::Memcached($it) => $do,
         }
     };
 }
@@ -37,7 +47,9 @@ impl Machine {
     pub(super) fn new(system: System, role: Kind) -> Option<Self> {
         match system {
             System::Redis => Some(Self::Redis(redis::Machine::new(role))),
+            System::PostgreSql => Some(Self::PostgreSql(postgresql::Machine::new(role))),
             System::MySql => Some(Self::MySql(mysql::Machine::new(role))),
+            System::Memcached => Some(Self::Memcached(memcached::Machine::new(role))),
             _ => None,
         }
     }
@@ -64,7 +76,17 @@ impl Machine {
     pub(super) fn call_begins(&mut self) {
         match self {
             Self::Redis(machine) => machine.call_begins(),
+            Self::PostgreSql(machine) => machine.call_begins(),
             Self::MySql(_) => {}
+            Self::Memcached(machine) => machine.call_begins(),
+        }
+    }
+
+    /// All of such a call has passed.
+    pub(super) fn call_ends(&mut self, now_ns: u64, host: &mut impl Host) {
+        match self {
+            Self::Redis(_) | Self::PostgreSql(_) | Self::MySql(_) => {}
+            Self::Memcached(machine) => machine.call_ends(now_ns, host),
         }
     }
 
@@ -86,13 +108,14 @@ impl Machine {
     /// fed last are beyond that point.
     pub(super) fn turns_to_tls(&self) -> Option<usize> {
         match self {
-            Self::Redis(_) => None,
+            Self::Redis(_) | Self::Memcached(_) => None,
+            Self::PostgreSql(machine) => machine.turns_to_tls(),
             Self::MySql(machine) => machine.turns_to_tls(),
         }
     }
 }
 
-/// Whether the first byte of what a client says to one of these can be `first`, where it can be no request of HTTP.
-pub(super) fn may_begin(first: u8) -> bool {
-    matches!(first, b'*')
+/// Whether what a client says to one of these can begin with `front`, where it can be no request of HTTP.
+pub(super) fn may_begin(front: &[u8]) -> bool {
+    matches!(front.first(), Some(b'*' | 0)) || memcached::begins(front) == Some(true)
 }

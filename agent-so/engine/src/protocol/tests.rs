@@ -204,6 +204,7 @@ impl Recorder {
                     break;
                 }
             }
+            stream.call_ends(now, self);
         }
         if self.verdict == Some(Verdict::Opaque) {
             assert_eq!(stream.open_exchange(), None);

@@ -3,6 +3,7 @@
 //! The making of a connection has no convention of its own: it is called `connect`, as the SDKs' instrumentations of
 //! SQLAlchemy and others do.
 
+mod memcached;
 mod redis;
 mod sql;
 #[cfg(test)]
@@ -133,6 +134,8 @@ pub fn describe(ex: &Exchange, mode: QueryText, scratch: &mut Scratch, sink: &mu
         sql::show(ex, dialect, mode, &mut bytes[..], summary, shown);
     } else if system == System::Redis {
         redis::show(ex, mode, &mut bytes[..], shown);
+    } else if system == System::Memcached {
+        memcached::show(ex, mode, &mut bytes[..], shown);
     }
     for (field, text) in [
         (Field::Operation, &mut shown.operation),
