@@ -169,7 +169,7 @@ impl Machine {
             let (used, part) = packets.next(rest);
             rest = &rest[used..];
             let understood = match (clients, part) {
-                (_, Part::None) => return,
+                (_, Part::None) => break,
                 (true, Part::Begins) => self.sending_begins(),
                 (true, Part::Bytes(part)) => {
                     let fits = self.sending(part, now, host);
@@ -546,6 +546,10 @@ impl Machine {
 
     /// A message of the server's is complete.
     fn received<H: Host>(&mut self, now: u64, host: &mut H) -> bool {
+        if self.place == Place::Rows && self.front.is_empty() {
+            self.rows += 1;
+            return true;
+        }
         let front = self.front;
         let message = Message::new(
             front.bytes(),

@@ -25,7 +25,7 @@ const OTHERS: &[(&str, &[u8], &[u8])] = &[
         b"\0\0\0\x0a\0\0\0\x01",
     ),
     (
-        "mysql",
+        "mysql, its greeting cut off",
         b"\x55\0\0\x01\x85\xa6\xff\x01",
         b"\x4a\0\0\0\x0a8.0.36\0",
     ),

@@ -56,18 +56,13 @@ fn first(prefix: &[u8], greeted: Kind, logged_in: Kind) -> Probe {
 fn greets(prefix: &[u8]) -> Option<bool> {
     // Length, number, version of the protocol.
     let fixed = [
-        |b: u8| b >= 9,
+        |_: u8| true,
         |b: u8| b <= 1,
         |b: u8| b == 0,
         |b: u8| b == 0,
         |b: u8| matches!(b, 10 | 0xff),
     ];
-    // A packet of 256 bytes and more may have any low byte.
-    let long = prefix.get(1).is_some_and(|b| *b == 1);
-    let fits = |(i, (byte, fits)): (usize, (&u8, fn(u8) -> bool))| {
-        fits(*byte) || (i == 0 && (long || prefix.len() == 1))
-    };
-    if !prefix.iter().zip(fixed).enumerate().all(fits) {
+    if !prefix.iter().zip(fixed).all(|(byte, fits)| fits(*byte)) {
         return None;
     }
     let (Some(kind), Some(rest)) = (prefix.get(4), prefix.get(5..)) else {
