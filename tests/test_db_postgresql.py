@@ -314,9 +314,10 @@ def assert_parents(receiver: Receiver, port: int, way: str, most: int = 4) -> No
         assert all(span.end <= other.start for other in statements), draw([request, span, *statements])
 
 
+@pytest.mark.parametrize("worker", ["gthread", "gevent"])
 @pytest.mark.parametrize("sslmode", ["disable", "require"])
-def test_parents_of_threads(launcher: Launcher, receiver: Receiver, postgresql: Postgres, sslmode: str) -> None:
-    words = ("postgresql_wsgi:app", "--chdir", PROGRAMS / "databases", "-k", "gthread", "--threads", "24", "-w", "1")
+def test_parents_of_threads(launcher: Launcher, receiver: Receiver, postgresql: Postgres, sslmode: str, worker: str) -> None:
+    words = ("postgresql_wsgi:app", "--chdir", PROGRAMS / "databases", "-k", worker, "--threads", "24", "-w", "1")
     port = free_port()
     launcher.start(GUNICORN, *words, "-b", f"{HOST}:{port}", env={"DATABASE_URL": postgresql.url("scram", sslmode)}, port=port)
     for way in ("psycopg2", "psycopg", "prepared"):
