@@ -3,6 +3,7 @@
 //! A new one is a file here, a variant of [`Machine`] and a line in the detector.
 
 mod memcached;
+mod mongodb;
 mod redis;
 mod ring;
 mod session;
@@ -11,6 +12,7 @@ pub(super) mod texts;
 pub(super) use memcached::{
     PREFIX_MAX as MEMCACHED_PREFIX_MAX, probe as probe_memcached, text_begins as memcached_begins,
 };
+pub(super) use mongodb::{PREFIX_MAX as MONGODB_PREFIX_MAX, probe as probe_mongodb};
 pub(super) use redis::{PREFIX_MAX as REDIS_PREFIX_MAX, probe as probe_redis};
 
 use super::{Direction, Ended, ExchangeId, Host};
@@ -22,6 +24,7 @@ use crate::exchange::{Kind, System};
 pub(in crate::protocol) enum Machine {
     Redis(redis::Machine),
     Memcached(memcached::Machine),
+    MongoDb(mongodb::Machine),
 }
 
 /// Does the same with whichever machine it is.
@@ -30,6 +33,7 @@ macro_rules! each {
         match $machine {
             Machine::Redis($it) => $do,
             Machine::Memcached($it) => $do,
+            Machine::MongoDb($it) => $do,
         }
     };
 }
@@ -40,6 +44,7 @@ impl Machine {
         match system {
             System::Redis => Some(Self::Redis(redis::Machine::new(role))),
             System::Memcached => Some(Self::Memcached(memcached::Machine::new(role))),
+            System::MongoDb => Some(Self::MongoDb(mongodb::Machine::new(role))),
             _ => None,
         }
     }
@@ -67,13 +72,14 @@ impl Machine {
         match self {
             Self::Redis(machine) => machine.call_begins(),
             Self::Memcached(machine) => machine.call_begins(),
+            Self::MongoDb(_) => {}
         }
     }
 
     /// All of such a call has passed.
     pub(super) fn call_ends(&mut self, now_ns: u64, host: &mut impl Host) {
         match self {
-            Self::Redis(_) => {}
+            Self::Redis(_) | Self::MongoDb(_) => {}
             Self::Memcached(machine) => machine.call_ends(now_ns, host),
         }
     }
@@ -96,12 +102,14 @@ impl Machine {
     /// fed last are beyond that point.
     pub(super) fn turns_to_tls(&self) -> Option<usize> {
         match self {
-            Self::Redis(_) | Self::Memcached(_) => None,
+            Self::Redis(_) | Self::Memcached(_) | Self::MongoDb(_) => None,
         }
     }
 }
 
 /// Whether what a client says to one of these can begin with `front`, where it can be no request of HTTP.
 pub(super) fn may_begin(front: &[u8]) -> bool {
-    front.first() == Some(&b'*') || memcached::begins(front) == Some(true)
+    front.first() == Some(&b'*')
+        || memcached::begins(front) == Some(true)
+        || mongodb::begins(front) == Some(true)
 }
