@@ -10,14 +10,14 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-pytest_plugins = ["harness.databases.fixtures"]
-
 from harness.apps import Site  # noqa: E402
 from harness.collector import Collector  # noqa: E402
 from harness.processes import AGENT, COMMAND, OTEL_RUN, PRELOAD, Launcher  # noqa: E402
 from harness.receiver import Receiver  # noqa: E402
 from harness.tls import TlsUpstream  # noqa: E402
 from harness.upstream import Upstream  # noqa: E402
+
+pytest_plugins = ["harness.databases.fixtures"]
 
 
 def _require_agent() -> None:

@@ -1,15 +1,18 @@
-"""The servers of databases that tests start: each answers, in the clear, behind TLS and on its socket, to those with a password and those without."""
+"""The servers of databases that tests start: each answers in all the ways that it offers, to those with a password and those without."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import clickhouse_driver
 import psycopg
 import pymemcache
 import pymongo
 import pymysql
 import pytest
 import redis
+from cassandra.auth import PlainTextAuthProvider
+from cassandra.cluster import Cluster, NoHostAvailable
 from pymemcache.exceptions import MemcacheClientError
 from pymongo.errors import OperationFailure
 from redis.backoff import NoBackoff
@@ -17,6 +20,8 @@ from redis.retry import Retry
 
 from harness.databases import mariadb as mariadb_module
 from harness.databases import postgresql as postgresql_module
+from harness.databases.cassandra import Cassandra
+from harness.databases.clickhouse import WITH_PASSWORD, ClickHouse
 from harness.databases.ferretdb import FerretDb
 from harness.databases.mariadb import MariaDb
 from harness.databases.memcached import Memcached
@@ -143,7 +148,32 @@ def test_ferretdb_with_a_password() -> None:
                 client.tests.documents.count_documents({})
 
 
-@pytest.mark.parametrize("kind", [Postgres, MariaDb, Redis, Memcached])
+@harness
+def test_cassandra() -> None:
+    with Cassandra(auth=True) as server:
+        for context in (None, certificates().client_context()):
+            mine = PlainTextAuthProvider(USER, PASSWORD)
+            with Cluster([HOST], port=server.port, auth_provider=mine, ssl_context=context) as cluster:
+                found = cluster.connect().execute("SELECT port, ssl_enabled FROM system_views.clients")
+                assert any(row.ssl_enabled for row in found) == bool(context)
+        with Cluster([HOST], port=server.port, auth_provider=PlainTextAuthProvider(USER, "wrong")) as cluster:
+            with pytest.raises(NoHostAvailable, match="Bad credentials"):
+                cluster.connect()
+
+
+@harness
+def test_clickhouse(clickhouse: ClickHouse) -> None:
+    secure = {"port": clickhouse.tls_port, "secure": True, "ca_certs": str(certificates().ca)}
+    for user, password in ((USER, ""), (WITH_PASSWORD, PASSWORD)):
+        for where in ({"port": clickhouse.port}, secure):
+            with clickhouse_driver.Client(HOST, user=user, password=password, **where) as client:
+                assert client.execute("SELECT user FROM system.processes") == [(user,)]
+    with clickhouse_driver.Client(HOST, clickhouse.port, user=WITH_PASSWORD, password="wrong") as client:
+        with pytest.raises(clickhouse_driver.errors.ServerException, match="Wrong password"):
+            client.execute("SELECT 1")
+
+
+@pytest.mark.parametrize("kind", [Postgres, MariaDb, Redis, Memcached, ClickHouse])
 def test_under_the_agent(kind: type[Server], launcher: Launcher) -> None:
     with kind(launcher=launcher) as server:
         assert str(AGENT.resolve()) in Path(f"/proc/{server.program.pid}/maps").read_text()

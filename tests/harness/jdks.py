@@ -13,6 +13,7 @@ PROGRAMS = Path(__file__).parent.parent / "programs/java"
 LIBRARIES = CACHE / "java-libraries"
 OPENTELEMETRY = CACHE / "java-agent/opentelemetry-javaagent.jar"
 GRPC = CACHE / "java-grpc"  # a directory for each version
+DATABASES = CACHE / "java-databases"
 RUNTIMES = CACHE / "java-runtimes"
 
 

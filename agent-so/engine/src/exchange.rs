@@ -111,6 +111,8 @@ pub struct Db {
     pub is_connect: bool,
     /// Operations that were sent together; 0 and 1 are no batch.
     pub batch: u32,
+    /// It left together with what others asked for: under whom it is cannot be told.
+    pub is_mixed: bool,
     /// Rows that came back, where [`Db::has_rows`].
     pub rows: u64,
     /// Whether the protocol said how many rows came back.

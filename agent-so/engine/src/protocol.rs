@@ -76,7 +76,7 @@ pub trait Host {
     fn request_head(&mut self, id: ExchangeId);
     /// The exchange is over, `end_ns` and all the rest is set: the span may be made.
     fn finished(&mut self, id: ExchangeId);
-    /// It was not that protocol after all: no span. A request of a database's may have been told before.
+    /// It was not that protocol after all, or a statement that is not told of after all: no span.
     fn discard(&mut self, id: ExchangeId);
     /// Index of a header to capture, by its lower-case name, or `None`.
     fn captured_header(&self, kind: Kind, response: bool, name: &[u8]) -> Option<u8>;
@@ -91,6 +91,14 @@ pub trait Host {
     /// TLS begins on this stream, whose bytes say nothing from here on: `random` is the client's (RFC 8446 section
     /// 4.1.2), and this program is the client where it went [`Direction::Out`].
     fn tls_begins(&mut self, dir: Direction, random: &[u8; 32]);
+    /// This database has greeted the program, which goes on inside of TLS.
+    fn greeted(&mut self, _system: System) {}
+    /// The database that has greeted programs at this stream's peer, if any is known.
+    fn greeted_as(&mut self) -> System {
+        System::None
+    }
+    /// Whether the calling thread, which waits for what it asks, sent the request before this one, too.
+    fn same_sender(&self) -> bool;
     /// When this program began to make the connection, and when it stood (monotonic nanoseconds); `None` where that was
     /// not seen.
     fn connected(&mut self) -> Option<(u64, u64)>;

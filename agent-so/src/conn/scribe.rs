@@ -2,11 +2,11 @@
 
 use super::hello::Hello;
 use super::{Meta, classify, session};
-use crate::context;
+use crate::context::{self, Model};
 use crate::export::{self, record::Record};
 use crate::settings;
-use crate::sys::clock;
 use crate::sys::process::State;
+use crate::sys::{clock, thread};
 use agent_engine::exchange::{Endpoint, Exchange, Field, Kind, System, VALUE_MAX};
 use agent_engine::protocol::wide::{Wide, WideId};
 use agent_engine::protocol::{Direction, ExchangeId, Host};
@@ -217,6 +217,20 @@ impl Host for Scribe<'_> {
         hello.connect_start_ns = self.meta.connect_start_ns;
         hello.cookie = self.meta.cookie;
         self.state.hellos.remember(hello);
+    }
+
+    fn greeted(&mut self, system: System) {
+        self.ask_for_peer();
+        self.state.stores.remember(&self.meta.peer, system);
+    }
+
+    fn greeted_as(&mut self) -> System {
+        self.ask_for_peer();
+        self.state.stores.find(&self.meta.peer)
+    }
+
+    fn same_sender(&self) -> bool {
+        settings::model() == Model::Blocking && self.meta.sender == thread::identity()
     }
 
     fn connected(&mut self) -> Option<(u64, u64)> {

@@ -32,6 +32,9 @@ pub(crate) fn begin(
         return decide(state, record, meta.connect_parent, Carried::No, false);
     }
     meta.requests_sent += 1;
+    if exchange.db.is_mixed {
+        return decide(state, record, Ref::default(), Carried::No, false);
+    }
     if settings.is_sdk_export(exchange) {
         state.sdk_active.store(true, Ordering::Relaxed);
     }

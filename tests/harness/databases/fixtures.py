@@ -6,6 +6,8 @@ from typing import Iterator
 
 import pytest
 
+from harness.databases.cassandra import Cassandra
+from harness.databases.clickhouse import ClickHouse
 from harness.databases.ferretdb import FerretDb
 from harness.databases.mariadb import MariaDb
 from harness.databases.memcached import Memcached
@@ -40,4 +42,16 @@ def memcached() -> Iterator[Memcached]:
 @pytest.fixture(scope="module")
 def ferretdb() -> Iterator[FerretDb]:
     with FerretDb() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def cassandra() -> Iterator[Cassandra]:
+    with Cassandra() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def clickhouse() -> Iterator[ClickHouse]:
+    with ClickHouse() as server:
         yield server

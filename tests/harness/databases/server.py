@@ -53,12 +53,16 @@ class Server:
             self.program = replace(launcher, within=(*launcher.within, *words)).start(
                 *self.command(), *options, env=dict(env or {}), cwd=Path("/"), service=self.name)
             wait_until(self._serves, READY, self.program.describe)
+            self.started()
         except BaseException:
             self.close()
             raise
 
     def prepare(self) -> None:
         """Puts into the directory what the server must find there."""
+
+    def started(self) -> None:
+        """What can only be done with a server that serves."""
 
     def command(self) -> Sequence[str | Path]:
         raise NotImplementedError

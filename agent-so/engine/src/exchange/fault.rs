@@ -21,6 +21,8 @@ pub enum Fault {
     HostNotFound,
     /// The TLS handshake failed: a certificate that was not accepted, nothing in common, a peer that hung up.
     TlsHandshake,
+    /// A database closed the connection and left the request unanswered.
+    ConnectionClosed,
     /// The response ended before its announced end.
     ResponseTruncated,
     /// The stream of the request was reset, by either side but for a client that lost interest.
@@ -50,6 +52,7 @@ impl Fault {
             Fault::AccessDenied => "access_denied",
             Fault::HostNotFound => "host_not_found",
             Fault::TlsHandshake => "tls_handshake",
+            Fault::ConnectionClosed => "connection_closed",
             Fault::ResponseTruncated => "response_truncated",
             Fault::StreamReset => "stream_reset",
             Fault::StreamRefused => "stream_refused",

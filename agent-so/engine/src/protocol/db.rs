@@ -4,6 +4,8 @@
 
 mod memcached;
 mod mongodb;
+mod mysql;
+mod postgresql;
 mod redis;
 mod ring;
 mod session;
@@ -13,6 +15,8 @@ pub(super) use memcached::{
     PREFIX_MAX as MEMCACHED_PREFIX_MAX, probe as probe_memcached, text_begins as memcached_begins,
 };
 pub(super) use mongodb::{PREFIX_MAX as MONGODB_PREFIX_MAX, probe as probe_mongodb};
+pub(super) use mysql::{PREFIX_MAX as MYSQL_PREFIX_MAX, probe as probe_mysql};
+pub(super) use postgresql::{PREFIX_MAX as POSTGRESQL_PREFIX_MAX, probe as probe_postgresql};
 pub(super) use redis::{PREFIX_MAX as REDIS_PREFIX_MAX, probe as probe_redis};
 
 use super::{Direction, Ended, ExchangeId, Host};
@@ -23,6 +27,8 @@ use crate::exchange::{Kind, System};
 #[repr(u8)]
 pub(in crate::protocol) enum Machine {
     Redis(redis::Machine),
+    PostgreSql(postgresql::Machine),
+    MySql(mysql::Machine),
     Memcached(memcached::Machine),
     MongoDb(mongodb::Machine),
 }
@@ -32,6 +38,8 @@ macro_rules! each {
     ($machine:expr, $it:ident => $do:expr) => {
         match $machine {
             Machine::Redis($it) => $do,
+            Machine::PostgreSql($it) => $do,
+            Machine::MySql($it) => $do,
             Machine::Memcached($it) => $do,
             Machine::MongoDb($it) => $do,
         }
@@ -43,6 +51,8 @@ impl Machine {
     pub(super) fn new(system: System, role: Kind) -> Option<Self> {
         match system {
             System::Redis => Some(Self::Redis(redis::Machine::new(role))),
+            System::PostgreSql => Some(Self::PostgreSql(postgresql::Machine::new(role))),
+            System::MySql => Some(Self::MySql(mysql::Machine::new(role))),
             System::Memcached => Some(Self::Memcached(memcached::Machine::new(role))),
             System::MongoDb => Some(Self::MongoDb(mongodb::Machine::new(role))),
             _ => None,
@@ -71,6 +81,8 @@ impl Machine {
     pub(super) fn call_begins(&mut self) {
         match self {
             Self::Redis(machine) => machine.call_begins(),
+            Self::PostgreSql(machine) => machine.call_begins(),
+            Self::MySql(_) => {}
             Self::Memcached(machine) => machine.call_begins(),
             Self::MongoDb(_) => {}
         }
@@ -79,7 +91,7 @@ impl Machine {
     /// All of such a call has passed.
     pub(super) fn call_ends(&mut self, now_ns: u64, host: &mut impl Host) {
         match self {
-            Self::Redis(_) | Self::MongoDb(_) => {}
+            Self::Redis(_) | Self::PostgreSql(_) | Self::MySql(_) | Self::MongoDb(_) => {}
             Self::Memcached(machine) => machine.call_ends(now_ns, host),
         }
     }
@@ -103,13 +115,15 @@ impl Machine {
     pub(super) fn turns_to_tls(&self) -> Option<usize> {
         match self {
             Self::Redis(_) | Self::Memcached(_) | Self::MongoDb(_) => None,
+            Self::PostgreSql(machine) => machine.turns_to_tls(),
+            Self::MySql(machine) => machine.turns_to_tls(),
         }
     }
 }
 
 /// Whether what a client says to one of these can begin with `front`, where it can be no request of HTTP.
 pub(super) fn may_begin(front: &[u8]) -> bool {
-    front.first() == Some(&b'*')
+    matches!(front.first(), Some(b'*' | 0))
         || memcached::begins(front) == Some(true)
         || mongodb::begins(front) == Some(true)
 }

@@ -47,6 +47,10 @@ pub(super) struct Recorder {
     pub(super) verdict: Option<Verdict>,
     /// What passes at a database's own end is of no interest.
     pub(super) no_servers: bool,
+    /// What greeted at the same peer before.
+    pub(super) greeted: System,
+    /// One thread sends all.
+    pub(super) same_sender: bool,
 }
 
 pub(super) const FIELDS: [Field; 15] = [
@@ -214,6 +218,14 @@ impl Recorder {
 }
 
 impl Host for Recorder {
+    fn greeted_as(&mut self) -> System {
+        self.greeted
+    }
+
+    fn same_sender(&self) -> bool {
+        self.same_sender
+    }
+
     fn follows(&self, kind: Kind, _: System) -> bool {
         kind == Kind::Client || !self.no_servers
     }
@@ -260,8 +272,9 @@ impl Host for Recorder {
 
     fn discard(&mut self, id: ExchangeId) {
         let i = Self::index(id);
-        let told = u8::from(self.exchanges[i].db.system != System::None);
-        assert!(self.states[i] <= told, "no head was told");
+        let is_query = self.exchanges[i].db.system != System::None;
+        assert!(self.states[i] == 0 || is_query, "no head was told");
+        assert!(self.states[i] < 2, "once per exchange");
         self.states[i] = 3;
     }
 

@@ -141,8 +141,12 @@ pub fn describe(ex: &Exchange, mode: QueryText, scratch: &mut Scratch, sink: &mu
         (Field::Operation, &mut shown.operation),
         (Field::Collection, &mut shown.collection),
     ] {
-        if text.is_empty() && !ex.is_cut(field) {
-            push_lossy(ex.text(field).unwrap_or_default(), false, text);
+        // What the protocol says is certain.
+        if let Some(told) = ex.text(field)
+            && !ex.is_cut(field)
+        {
+            text.clear();
+            push_lossy(told, false, text);
         }
     }
     namespace.clear();

@@ -154,7 +154,8 @@ fn feed_ahead(at: &At, inner: &mut Inner, program: Stretch<'_>) {
     });
     inner.stream.call_ends(now, &mut scribe);
     inner.meta.fed_ahead += fed;
-    at.conn.set_hint(QUERIES, true);
+    // The first byte alone may have been another protocol's.
+    at.conn.set_hint(QUERIES, inner.stream.is_query(&[]));
 }
 
 /// The plan for a write that goes on with an edit: after a short write, or after one that could not write anything. In

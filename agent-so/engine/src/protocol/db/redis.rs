@@ -1,6 +1,8 @@
 //! Redis and what speaks like it (Valkey, KeyDB, Dragonfly): RESP2 and RESP3, commands as arrays of bulk strings.
 //!
-//! Commands that leave in one call are one exchange: a pipeline, or a transaction. Replies come in order, so each exchange
+//! Commands that leave in one call, or in several of one thread without an answer in between, are one exchange: a pipeline, or a
+//! transaction. Only where the client's library is known to gather what many ask for, each is one of its own.
+//! Replies come in order, so each exchange
 //! waits for as many as it has commands. What a client sends before its first own command (AUTH, HELLO, SELECT, CLIENT ...)
 //! belongs to the making of the connection, which is an exchange of its own.
 //!
@@ -19,6 +21,19 @@ use crate::protocol::{Direction, Ended, ExchangeId, Host, Probe};
 use command::Commands;
 use pending::{Entry, Pending, Purpose, Pushed};
 use reply::Replies;
+
+/// Libraries, by the name that they tell the server, whose connections all callers share: what many asked for leaves in one call.
+const MIXING: [&[u8]; 9] = [
+    b"NODE-REDIS",
+    b"LETTUCE",
+    b"SE.REDIS",
+    b"REDIS-RS",
+    b"FRED",
+    b"RUEIDIS",
+    b"GLIDE",
+    b"VALKEY-GLIDE",
+    b"REDISSON",
+];
 
 /// Longest prefix of a direction that [`probe`] wants to see, bytes.
 pub(in crate::protocol) const PREFIX_MAX: usize = 24;
@@ -68,6 +83,10 @@ pub(in crate::protocol) struct Machine {
     setting_up: bool,
     /// What is sent next may join the newest exchange: it leaves in the same call.
     joins: bool,
+    /// Nothing came back since the newest exchange was sent.
+    unanswered: bool,
+    /// The library gathers what many ask for into one call.
+    mixes: bool,
     /// The connection has subscriptions, or is about to.
     subscribed: bool,
     /// What comes after the pending replies is none of our business.
@@ -139,6 +158,9 @@ impl Machine {
             Ended::Eof if !self.replies.is_between() => {
                 self.conclude(Fault::ResponseTruncated, now, host);
             }
+            Ended::Eof if self.session.role == Kind::Client => {
+                self.conclude(Fault::ConnectionClosed, now, host);
+            }
             Ended::Eof => self.conclude(Fault::None, now, host),
         }
     }
@@ -172,14 +194,23 @@ impl Machine {
         if self.setting_up {
             self.session.connect_begins(host);
         }
-        self.is_first = !self.joins;
+        let goes_on = self.unanswered && host.same_sender();
+        let alone = self.mixes || !self.joins && !goes_on;
+        let newest = self
+            .pending
+            .newest()
+            .filter(|e| e.purpose == Purpose::Query);
+        self.is_first = alone || newest.is_none_or(|entry| entry.sets_up);
         if !self.is_first {
+            // From its first byte on: what was sent before may be answered while this one is still being sent.
+            self.pending.join();
             self.open = self.pending.newest().map_or(ExchangeId(0), |e| e.id);
             return;
         }
         self.open = self.session.open(now, host);
         if self.open != ExchangeId(0) {
             self.name_database(self.open, host);
+            host.exchange(self.open).db.is_mixed = self.mixes && self.joins;
             // The last text: more commands may follow.
             host.exchange(self.open).begin(Field::Query);
         }
@@ -193,7 +224,7 @@ impl Machine {
             // No reply, or replies without end: nothing that comes later can be understood.
             self.discard(open, host);
             self.ends = true;
-            if self.pending.is_empty() {
+            if self.pending.is_empty() || !self.is_first {
                 self.conclude(Fault::None, now, host);
             }
             return;
@@ -207,11 +238,15 @@ impl Machine {
                 self.connect_done(self.session.connected_ns, host);
             }
         }
+        if self.commands.words() == (b"CLIENT", b"SETINFO") {
+            self.mixes |= MIXING
+                .iter()
+                .any(|name| self.commands.third().starts_with(name));
+        }
         if purpose == Purpose::Subscribe {
             self.subscribed = true;
         }
         if !self.is_first {
-            self.pending.join();
             if open != ExchangeId(0) {
                 let db = &mut host.exchange(open).db;
                 db.batch = db.batch.max(1).saturating_add(1);
@@ -237,6 +272,7 @@ impl Machine {
         }
         // What changes the connection stands for itself.
         self.joins = purpose == Purpose::Query && !sets_up;
+        self.unanswered = true;
     }
 
     fn discard<H: Host>(&mut self, id: ExchangeId, host: &mut H) {
@@ -272,6 +308,7 @@ impl Machine {
     }
 
     fn reply_done<H: Host>(&mut self, now: u64, host: &mut H) {
+        self.unanswered = false;
         let oldest = self.pending.oldest();
         if self.is_message() {
             let confirms = oldest.is_some_and(|e| e.purpose == Purpose::Subscribe)
@@ -301,6 +338,10 @@ impl Machine {
         if entry.replies > 1 {
             self.pending.answered();
             return;
+        }
+        if self.open == entry.id && self.open != ExchangeId(0) {
+            // An answer to what is still being sent: the same.
+            return self.conclude(Fault::None, now, host);
         }
         self.pending.pop();
         if entry.sets_up {

@@ -19,14 +19,13 @@ const OTHERS: &[(&str, &[u8], &[u8])] = &[
         b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n",
     ),
     ("redis inline", b"GET /key\r\n", b"$-1\r\n"),
-    ("postgres", b"\0\0\0\x08\x04\xd2\x16\x2f", b"N"),
     (
-        "postgres startup",
-        b"\0\0\0\x29\0\x03\0\0user\0me\0",
-        b"R\0\0\0\x08\0\0\0\0",
+        "kafka, metadata",
+        b"\0\0\0\x23\0\x03\0\0\0\0\0\x01\0\x06client",
+        b"\0\0\0\x0a\0\0\0\x01",
     ),
     (
-        "mysql",
+        "mysql, its greeting cut off",
         b"\x55\0\0\x01\x85\xa6\xff\x01",
         b"\x4a\0\0\0\x0a8.0.36\0",
     ),

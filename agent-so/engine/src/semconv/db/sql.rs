@@ -4,7 +4,10 @@ use super::Shown;
 use crate::config::db::QueryText;
 use crate::exchange::{Exchange, Field};
 use crate::semconv::text::push_lossy;
-use crate::sql::{Dialect, Query, Summary, analyze};
+use crate::sql::{Dialect, Query, SUMMARY_MAX, Summary, analyze};
+
+/// Before the name of a statement that was sent with several sets of values at once.
+const BATCH: &str = "BATCH ";
 
 /// Words that make a statement one that may hold a password: it is never shown as it is.
 const SECRET: [&[u8]; 5] = [
@@ -38,6 +41,16 @@ pub(super) fn show(
         push_lossy(raw, query.cut, &mut shown.text);
     } else {
         push_lossy(&out[..analysis.len], true, &mut shown.text);
+    }
+    if ex.db.batch > 1
+        && summary
+            .text()
+            .is_some_and(|text| BATCH.len() + text.len() <= SUMMARY_MAX)
+    {
+        shown.summary.push_str(BATCH);
+        if summary.operation().is_some() {
+            shown.operation.push_str(BATCH);
+        }
     }
     let parts = [
         (summary.text(), &mut shown.summary),

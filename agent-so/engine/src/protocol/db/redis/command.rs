@@ -31,7 +31,8 @@ pub(super) struct Commands {
     bytes: u32,
     /// Which argument is read, from 0; saturating.
     index: u8,
-    words: [Word; 2],
+    /// The name, the first argument, and the third.
+    words: [Word; 3],
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,6 +79,12 @@ impl Commands {
         (self.words[0].text(), self.words[1].text())
     }
 
+    /// The front of its third argument, in upper case.
+    pub(super) fn third(&self) -> &[u8] {
+        let word = &self.words[2];
+        &word.text[..usize::from(word.len).min(NAME)]
+    }
+
     /// Reads up to the end of the next command. Returns how many bytes that took.
     pub(super) fn next(&mut self, bytes: &[u8]) -> (usize, Next) {
         let mut used = 0;
@@ -105,8 +112,13 @@ impl Commands {
                     let taken = rest.len().min(self.bytes as usize);
                     // The end of the line does not count.
                     let text = taken.min((self.bytes as usize).saturating_sub(2));
-                    if let Some(word) = self.words.get_mut(usize::from(self.index)) {
-                        word.push(&rest[..text]);
+                    let place = match self.index {
+                        0 | 1 => Some(usize::from(self.index)),
+                        3 => Some(2),
+                        _ => None,
+                    };
+                    if let Some(place) = place {
+                        self.words[place].push(&rest[..text]);
                     }
                     used += taken;
                     self.bytes -= taken as u32;

@@ -4,7 +4,7 @@ use super::super::ring::Ring;
 use crate::protocol::ExchangeId;
 
 /// How many may wait. Beyond that they are counted, not recorded.
-const MAX: usize = 34;
+const MAX: usize = 32;
 
 /// What a command does to the connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

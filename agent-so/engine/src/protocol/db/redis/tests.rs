@@ -291,7 +291,7 @@ fn many_that_wait_are_counted() {
     steps.push(Close);
     let (spans, _) = run(&steps);
     assert_eq!(spans.last().unwrap(), &format!("{PING}@0 2020-2030"));
-    assert_eq!(spans.len(), 1 + 33 + 1);
+    assert_eq!(spans.len(), 1 + 31 + 1);
 }
 
 #[test]
@@ -335,4 +335,76 @@ proptest! {
         let mut recorder = Recorder::default();
         recorder.run(&[start, step, Close], whole);
     }
+}
+
+fn calls(host: Recorder, calls: &[&[u8]]) -> Vec<String> {
+    let (mut host, mut stream) = (host, crate::protocol::Stream::default());
+    for (i, bytes) in calls.iter().enumerate() {
+        stream.call_begins();
+        let dir = match bytes[0] {
+            b'*' => Direction::Out,
+            _ => Direction::In,
+        };
+        stream.feed(dir, bytes, 10 * (i as u64 + 1), &mut host);
+    }
+    stream.close(1000, &mut host);
+    host.exchanges
+        .iter()
+        .map(|ex| format!("{} {}", ex.db.batch, ex.db.is_mixed))
+        .collect()
+}
+
+#[test]
+fn one_pipeline_in_several_calls() {
+    let (ping, pong) = (command(&["PING"]), text("+PONG\r\n"));
+    let twice = [&ping[..], &ping, &pong, &pong, &ping];
+    let one_thread = Recorder {
+        same_sender: true,
+        ..Recorder::default()
+    };
+    assert_eq!(calls(one_thread, &twice), ["2 false", "0 false"]);
+    let several = Recorder::default();
+    assert_eq!(calls(several, &twice), ["0 false", "0 false", "0 false"]);
+}
+
+#[test]
+fn libraries_that_gather_what_many_ask_for() {
+    for (library, expected) in [
+        ("node-redis", &["0 false", "0 true", "0 true"][..]),
+        ("Lettuce", &["0 false", "0 true", "0 true"]),
+        ("ioredis", &["3 false"]),
+    ] {
+        let name = command(&["CLIENT", "SETINFO", "LIB-NAME", library]);
+        let pings = commands(&[&["PING"], &["PING"], &["PING"]]);
+        let host = Recorder {
+            same_sender: true,
+            ..Recorder::default()
+        };
+        let told = calls(host, &[&name, &text("+OK\r\n"), &pings]);
+        // The first one is the command that tells the name: no exchange of its own.
+        assert_eq!(told[1..], *expected, "{library}");
+    }
+}
+
+#[test]
+fn an_answer_while_a_pipeline_is_still_being_sent() {
+    let ping = command(&["PING"]);
+    let cut = [&ping[..], &ping[..5]].concat();
+    let (spans, _) = run(&[
+        Out(cut),
+        In(text("+PONG\r\n")),
+        Out(ping[5..].to_vec()),
+        In(text("+PONG\r\n")),
+        Close,
+    ]);
+    assert_eq!(spans[1..], [format!("{PING}{PING}@0 10-40")]);
+}
+
+#[test]
+fn an_answer_to_what_was_not_yet_sent() {
+    let ping = command(&["PING"]);
+    let cut = [&ping[..], &ping[..5]].concat();
+    let (spans, verdict) = run(&[Out(cut), In(text("+PONG\r\n+PONG\r\n")), Out(ping)]);
+    assert_eq!(spans[1..], [format!("{PING}*1 $@0 10-20")]);
+    assert_eq!(verdict, Some(Verdict::Opaque));
 }

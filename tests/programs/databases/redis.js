@@ -1,0 +1,35 @@
+// GET /ioredis?id=7, /redis?id=7: a command that names q7 by a client that all requests share (both pipeline what is sent at once);
+// /pipeline?id=7 sends two. `redis.js calls`: commands one after the other.
+const http = require("http");
+const Redis = require("ioredis");
+const { createClient } = require("redis");
+
+const port = Number(process.env.REDIS_PORT);
+const shared = new Redis({ port, lazyConnect: true });
+const modern = createClient({ socket: { port } });
+
+async function main() {
+  await shared.connect();
+  await modern.connect();
+  if (process.argv[2] === "calls") {
+    console.log(await shared.set("a", "canary"), await shared.get("a"), await modern.get("a"));
+    console.log((await shared.multi().incr("n").incr("m").exec()).length);
+    console.log(await shared.lpush("a", "canary").catch((error) => error.message.split(" ")[0]));
+    shared.disconnect();
+    modern.destroy();
+    return;
+  }
+  http
+    .createServer(async (request, response) => {
+      const url = new URL(request.url, "http://h");
+      const key = `q${url.searchParams.get("id")}`;
+      if (url.pathname === "/redis") await modern.get(key);
+      else if (url.pathname === "/pipeline") await shared.pipeline().get(key).get("other").exec();
+      else if (url.pathname === "/later") await new Promise((done) => setTimeout(done, Number(url.searchParams.get("delay")))).then(() => shared.get(key));
+      else await shared.get(key);
+      response.end("ok");
+    })
+    .listen(Number(process.env.PORT), "127.0.0.1");
+}
+
+main();

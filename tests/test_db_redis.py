@@ -1,0 +1,277 @@
+"""Redis: commands, pipelines, and the making of connections, each under the request that asked for it."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+
+from harness.apps import GUNICORN
+from harness.assertions import Expect, assert_root, assert_spans, matching
+from harness.databases.redis import Redis
+from harness.jdks import DATABASES, compiled, jdks
+from harness.parents import AT_ONCE, Counts, fire
+from harness.ports import free_port
+from harness.processes import NONE, PYTHON, Finished, Launcher, Program
+from harness.queries import connect, query
+from harness.receiver import Receiver
+from harness.scenarios import PROGRAMS
+from harness.scenarios.node import MODULES
+from harness.tls import certificates
+
+CALLS = PROGRAMS / "databases/redis_calls.py"
+ROUNDS = 3
+ALL = ROUNDS * AT_ONCE
+PASSWORD = "correct-horse-battery"
+
+
+class Calls:
+    """Runs one of the ways of redis_calls.py against a server."""
+
+    def __init__(self, launcher: Launcher, server: Redis) -> None:
+        self.launcher, self.server = launcher, server
+
+    def __call__(self, way: str, port: int | None = None, **env: str) -> bytes:
+        env = {"REDIS_PORT": str(self.server.port if port is None else port), "REDIS_SOCKET": str(self.server.socket),
+               "REDIS_PASSWORD": PASSWORD, "CA": str(certificates().ca), "OTEL_LOG_LEVEL": "debug", **env}
+        bare = self.run(way, env, NONE)
+        done = self.run(way, env, self.launcher.how)
+        assert (done.code, done.out) == (bare.code, bare.out) == (0, bare.out), done.err.decode()
+        for secret in (b"canary", PASSWORD.encode()):
+            assert secret not in done.err
+        return done.out
+
+    def run(self, way: str, env: dict[str, str], how: str) -> Finished:
+        was, self.launcher.how = self.launcher.how, how
+        try:
+            return self.launcher.run(PYTHON, CALLS, way, env=env)
+        finally:
+            self.launcher.how = was
+
+
+@pytest.fixture
+def calls(launcher: Launcher, redis_server: Redis) -> Calls:
+    return Calls(launcher, redis_server)
+
+
+def of(server: Redis, namespace: str = "0"):
+    """Expectations of commands and connects at this server."""
+    def command(text: str, **more) -> Expect:
+        operation = more.pop("operation", text.split(" ")[0])
+        more = {"port": server.port, "address": "localhost", **more}
+        return query("redis", operation, operation=operation, text=text, namespace=namespace, **more)
+
+    def made(**more) -> Expect:
+        return connect("redis", namespace=namespace, **{"port": server.port, "address": "localhost", **more})
+
+    return command, made
+
+
+@pytest.mark.parametrize("way", ["commands", "resp3"])
+def test_commands(calls: Calls, receiver: Receiver, way: str) -> None:
+    command, made = of(calls.server, "3")
+    calls(way)
+    spans = assert_spans(
+        receiver.wait_for(8), made(), command("SET q1 ?"), command("GET q1"), command("EXISTS q1 q2"), command("HSET h f ? g ?"),
+        command("HGETALL h"), command("EVAL ? ? ?"), command("GET ?"),
+    )
+    for span in spans:
+        assert_root(span)
+    by_start = sorted(spans, key=lambda span: span.start)
+    assert [span.name for span in by_start] == ["connect", "SET", "GET", "EXISTS", "HSET", "HGETALL", "EVAL", "GET"]
+    assert all(one.end <= next.start for one, next in zip(by_start, by_start[1:]))
+
+
+def test_errors_are_their_codes(calls: Calls, receiver: Receiver) -> None:
+    command, made = of(calls.server)
+    assert calls("errors").split() == [b"WRONGTYPE", b"unknown"]
+    assert_spans(receiver.wait_for(4), made(), command("SET text ?"), command("LPUSH text ?", status="WRONGTYPE"),
+                 command("NO.SUCH ?", status="ERR"))
+
+
+def test_pipelines_and_transactions(calls: Calls, receiver: Receiver) -> None:
+    command, made = of(calls.server)
+    calls("pipelines")
+    assert_spans(receiver.wait_for(4), made(), command("SET a ?; GET a; INCRBY n ?", operation="PIPELINE", batch=3),
+                 command("GET a; GET b", operation="PIPELINE GET", batch=2),
+                 command("MULTI; INCRBY n ?; INCRBY m ?; EXEC", operation="MULTI INCRBY", batch=2))
+
+
+def test_what_is_large(calls: Calls, receiver: Receiver) -> None:
+    command, made = of(calls.server)
+    calls("large")
+    pipeline = command("", operation="PIPELINE", batch=2000)
+    pipeline.attributes["db.query.text"] = matching(r"(SET k\d+ \?; )+SET( k\d+)?( \?)?")
+    assert_spans(receiver.wait_for(5), made(), command("SET large ?"), command("GET large"), pipeline, command("PING"))
+
+
+def test_subscriptions(calls: Calls, receiver: Receiver) -> None:
+    """What arrives by itself is the answer to nothing."""
+    command, made = of(calls.server)
+    calls("subscribe")
+    assert_spans(receiver.wait_for(5), made(), made(), command("SUBSCRIBE news"), command("PUBLISH news ?"), command("UNSUBSCRIBE news"))
+
+
+def test_a_password(calls: Calls, receiver: Receiver) -> None:
+    command, made = of(calls.server)
+    calls("password")
+    calls("wrong_password")
+    spans = assert_spans(receiver.wait_for(3), made(), command("PING"), made(status="WRONGPASS"))
+    assert PASSWORD not in repr(spans) and "canary" not in repr(spans)
+
+
+def test_a_unix_socket(calls: Calls, receiver: Receiver) -> None:
+    path = str(calls.server.socket)
+    command, made = of(calls.server)
+    where = {"server__address": path, "network__peer__address": path, "network__transport": "unix"}
+    calls("socket")
+    assert_spans(receiver.wait_for(2), made(port=None, **where), command("PING", port=None, **where))
+
+
+def test_tls(calls: Calls, receiver: Receiver) -> None:
+    """Connecting includes the handshake."""
+    server = calls.server
+    command, made = of(server)
+    calls("tls", port=server.tls_port)
+    made, ping = assert_spans(receiver.wait_for(2), made(port=server.tls_port),
+                              command("PING", port=server.tls_port))
+    assert made.end <= ping.start
+
+
+def test_nobody_listens(calls: Calls, receiver: Receiver) -> None:
+    """At its own port a failed connect is known to be one to Redis."""
+    free = free_port()
+    calls("refused", port=free)
+    (span,) = receiver.wait_for(1)
+    assert span.attributes["error.type"] == "connection_refused" and "db.system.name" not in span.attributes
+
+
+def test_the_server_goes_away(launcher: Launcher, receiver: Receiver) -> None:
+    with Redis() as server:
+        command, made = of(server)
+        program = launcher.start(PYTHON, CALLS, "waits", env={"REDIS_PORT": str(server.port)})
+        program.wait_output(b"True")
+        server.program.stop(signal.SIGKILL)
+        program.wait_output(b"gone")
+        program.process.wait(20)
+    refused = connect("redis", port=server.port, address="localhost", error="connection_refused")
+    spans = receiver.wait_for(3)
+    again = [span for span in spans if span.name == "connect"][1:]
+    assert_spans([span for span in spans if span not in again], made(), command("PING"), command("BLPOP ? ?", error="connection_closed"))
+    assert_spans(again, *[refused] * len(again))
+
+
+def test_switched_off(calls: Calls, receiver: Receiver) -> None:
+    calls("commands", OTEL_INSTRUMENTATION_IOREDIS_ENABLED="false")
+    command, made = of(calls.server)
+    calls("pipelines", OTEL_RUN_DB_QUERY_TEXT="off")
+    spans = receiver.wait_for(4)  # nothing of the first run
+    assert all("db.query.text" not in span.attributes for span in spans)
+    assert sorted(span.name for span in spans) == ["MULTI INCRBY", "PIPELINE", "PIPELINE GET", "connect"]
+
+
+def test_raw_texts(calls: Calls, receiver: Receiver) -> None:
+    command, made = of(calls.server)
+    calls.launcher.run(PYTHON, CALLS, "errors", env={"REDIS_PORT": str(calls.server.port), "OTEL_RUN_DB_QUERY_TEXT": "raw"})
+    assert_spans(receiver.wait_for(4), made(), command("SET text canary"), command("LPUSH text 1", status="WRONGTYPE"),
+                 command("NO.SUCH canary", status="ERR"))
+
+
+SERVERS = {
+    "sync": [GUNICORN, "redis_wsgi:app", "-b", "127.0.0.1:{port}", "-w", "4"],
+    "threads": [GUNICORN, "redis_wsgi:app", "-b", "127.0.0.1:{port}", "-k", "gthread", "--threads", "20"],
+    "gevent": [GUNICORN, "redis_wsgi:app", "-b", "127.0.0.1:{port}", "-k", "gevent"],
+    "asyncio": [PYTHON, "-m", "uvicorn", "redis_asgi:app", "--host", "127.0.0.1", "--port", "{port}", "--log-level", "warning"],
+}
+
+
+def start_python(launcher: Launcher, server: Redis, name: str) -> Program:
+    port = free_port()
+    env = {"REDIS_PORT": str(server.port), "PYTHONPATH": str(PROGRAMS / "databases")}
+    return launcher.start(*(word.format(port=port) for word in SERVERS[name]), port=port, env=env)
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_pool_of_four(launcher: Launcher, receiver: Receiver, redis_server: Redis, name: str) -> None:
+    """Every command is under its own request, and each connection under the one that waited for it."""
+    program = start_python(launcher, redis_server, name)
+    assert fire(receiver, program.port, "/get", rounds=ROUNDS, keep=name != "sync") == Counts(ALL, 0, 0)
+    spans = receiver.spans
+    made = [span for span in spans if span.name == "connect"]
+    by_id = {span.span_id: span for span in spans}
+    assert 1 <= len(made) <= (16 if name == "sync" else 4)
+    for span in made:
+        assert by_id[span.parent_id].kind == "SERVER", span
+        assert by_id[span.parent_id].trace_id == span.trace_id
+
+
+def test_commands_at_once(launcher: Launcher, receiver: Receiver, redis_server: Redis) -> None:
+    program = start_python(launcher, redis_server, "asyncio")
+    assert fire(receiver, program.port, "/gathered", rounds=ROUNDS, calls=2) == Counts(2 * ALL, 0, 0)
+
+
+def test_pipelines_of_requests(launcher: Launcher, receiver: Receiver, redis_server: Redis) -> None:
+    program = start_python(launcher, redis_server, "threads")
+    assert fire(receiver, program.port, "/pipeline", rounds=ROUNDS) == Counts(ALL, 0, 0)
+
+
+def start_node(launcher: Launcher, server: Redis, *words: str, **more) -> Program:
+    env = {"REDIS_PORT": str(server.port), "NODE_PATH": str(MODULES)}
+    return launcher.start("node", PROGRAMS / "databases/redis.js", *words, env=env, **more)
+
+
+@pytest.mark.parametrize("path", ["/ioredis", "/later", "/pipeline"])
+def test_node(launcher: Launcher, receiver: Receiver, redis_server: Redis, path: str) -> None:
+    """All requests share one connection."""
+    program = start_node(launcher, redis_server, port=free_port())
+    assert fire(receiver, program.port, path, rounds=ROUNDS) == Counts(ALL, 0, 0)
+
+
+def test_node_gathers(launcher: Launcher, receiver: Receiver, redis_server: Redis) -> None:
+    """node-redis writes in the turn of the first what many have asked for: the others' commands have no parent."""
+    program = start_node(launcher, redis_server, port=free_port())
+    counts = fire(receiver, program.port, "/redis", rounds=ROUNDS)
+    assert counts.wrong == 0 and counts.right > 0, counts
+    assert fire(receiver, program.port, "/redis", rounds=ROUNDS, at_once=1) == Counts(ROUNDS, 0, 0)
+
+
+def test_node_calls(launcher: Launcher, receiver: Receiver, redis_server: Redis) -> None:
+    env = {"REDIS_PORT": str(redis_server.port), "NODE_PATH": str(MODULES)}
+    done = launcher.run("node", PROGRAMS / "databases/redis.js", "calls", env=env)
+    assert (done.code, done.out) == (0, b"OK canary canary\n2\nWRONGTYPE\n"), done.err
+    command, made = of(redis_server)
+    assert_spans(receiver.wait_for(8), made(), made(), *(
+        command(text, **more) for text, more in [
+            ("info", {}), ("set a ?", {}), ("get a", {}), ("GET a", {}),
+            ("multi; incr n; incr m; exec", {"operation": "MULTI incr", "batch": 2}), ("lpush a ?", {"status": "WRONGTYPE"}),
+        ]))
+
+
+@pytest.fixture(scope="module")
+def java_classes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    yield compiled(tmp_path_factory.mktemp("redis"), "Redis", libraries=DATABASES)
+
+
+@pytest.mark.parametrize("path", ["/jedis", "/lettuce", "/async"])
+def test_java(launcher: Launcher, receiver: Receiver, redis_server: Redis, java_classes: Path, path: str) -> None:
+    """Lettuce's one connection belongs to a thread of Netty's, which writes what many have asked for."""
+    program = launcher.start(str(jdks()[17] / "bin/java"), "-XX:+UseSerialGC", "-Xmx256m", "-cp", f"{java_classes}:{DATABASES}/*", "Redis",
+                             env={"REDIS_PORT": str(redis_server.port)}, port=free_port())
+    expected = Counts(ALL, 0, 0) if path == "/jedis" else Counts(0, 0, ALL)
+    assert fire(receiver, program.port, path, rounds=ROUNDS) == expected
+
+
+def test_the_server_itself(launcher: Launcher, receiver: Receiver) -> None:
+    """Its spans are off unless asked for."""
+    def ping(server: Redis) -> None:
+        done = launcher.run("redis-cli", "-p", str(server.port), "set", "k", "canary", env={"OTEL_SDK_DISABLED": "true"})
+        assert done.out == b"OK\n", done.err
+
+    with Redis(launcher=launcher) as server:
+        ping(server)
+    with Redis(launcher=launcher, env={"OTEL_INSTRUMENTATION_REDIS_SERVER_ENABLED": "true"}) as server:
+        ping(server)
+    (span,) = receiver.wait_for(1)
+    assert (span.kind, span.name, span.service, span.attributes["db.query.text"]) == ("SERVER", "set", "redis", "set k ?")
