@@ -41,7 +41,7 @@ def start(launcher: Launcher, memcached: Memcached, *, where: str = "", how: str
         "SECRET": SECRET, "MEMCACHED": where or f"127.0.0.1:{memcached.port}", "OTEL_LOG_LEVEL": "debug",
         "MEMCACHED_TLS": f"127.0.0.1:{memcached.tls_port}", "MEMCACHED_CA": str(certificates().ca), "NODE_PATH": str(MODULES), **env,
     }
-    words = ["node", PROGRAMS / "db_memcached.js"] if env.pop("NODE", "") else [PYTHON, PROGRAMS / "db_memcached.py"]
+    words = ["node", PROGRAMS / "databases/memcached.js"] if env.pop("NODE", "") else [PYTHON, PROGRAMS / "databases/memcached_calls.py"]
     return launcher.start(*words, port=free_port(), env=env, how=how)
 
 

@@ -3,6 +3,7 @@
 //! A new one is a file here, a variant of [`Machine`] and a line in the detector.
 
 mod memcached;
+mod mongodb;
 mod mysql;
 mod postgresql;
 mod redis;
@@ -13,6 +14,7 @@ pub(super) mod texts;
 pub(super) use memcached::{
     PREFIX_MAX as MEMCACHED_PREFIX_MAX, probe as probe_memcached, text_begins as memcached_begins,
 };
+pub(super) use mongodb::{PREFIX_MAX as MONGODB_PREFIX_MAX, probe as probe_mongodb};
 pub(super) use mysql::{PREFIX_MAX as MYSQL_PREFIX_MAX, probe as probe_mysql};
 pub(super) use postgresql::{PREFIX_MAX as POSTGRESQL_PREFIX_MAX, probe as probe_postgresql};
 pub(super) use redis::{PREFIX_MAX as REDIS_PREFIX_MAX, probe as probe_redis};
@@ -28,6 +30,7 @@ pub(in crate::protocol) enum Machine {
     PostgreSql(postgresql::Machine),
     MySql(mysql::Machine),
     Memcached(memcached::Machine),
+    MongoDb(mongodb::Machine),
 }
 
 /// Does the same with whichever machine it is.
@@ -38,6 +41,7 @@ macro_rules! each {
             Machine::PostgreSql($it) => $do,
             Machine::MySql($it) => $do,
             Machine::Memcached($it) => $do,
+            Machine::MongoDb($it) => $do,
         }
     };
 }
@@ -50,6 +54,7 @@ impl Machine {
             System::PostgreSql => Some(Self::PostgreSql(postgresql::Machine::new(role))),
             System::MySql => Some(Self::MySql(mysql::Machine::new(role))),
             System::Memcached => Some(Self::Memcached(memcached::Machine::new(role))),
+            System::MongoDb => Some(Self::MongoDb(mongodb::Machine::new(role))),
             _ => None,
         }
     }
@@ -79,13 +84,14 @@ impl Machine {
             Self::PostgreSql(machine) => machine.call_begins(),
             Self::MySql(_) => {}
             Self::Memcached(machine) => machine.call_begins(),
+            Self::MongoDb(_) => {}
         }
     }
 
     /// All of such a call has passed.
     pub(super) fn call_ends(&mut self, now_ns: u64, host: &mut impl Host) {
         match self {
-            Self::Redis(_) | Self::PostgreSql(_) | Self::MySql(_) => {}
+            Self::Redis(_) | Self::PostgreSql(_) | Self::MySql(_) | Self::MongoDb(_) => {}
             Self::Memcached(machine) => machine.call_ends(now_ns, host),
         }
     }
@@ -108,7 +114,7 @@ impl Machine {
     /// fed last are beyond that point.
     pub(super) fn turns_to_tls(&self) -> Option<usize> {
         match self {
-            Self::Redis(_) | Self::Memcached(_) => None,
+            Self::Redis(_) | Self::Memcached(_) | Self::MongoDb(_) => None,
             Self::PostgreSql(machine) => machine.turns_to_tls(),
             Self::MySql(machine) => machine.turns_to_tls(),
         }
@@ -117,5 +123,7 @@ impl Machine {
 
 /// Whether what a client says to one of these can begin with `front`, where it can be no request of HTTP.
 pub(super) fn may_begin(front: &[u8]) -> bool {
-    matches!(front.first(), Some(b'*' | 0)) || memcached::begins(front) == Some(true)
+    matches!(front.first(), Some(b'*' | 0))
+        || memcached::begins(front) == Some(true)
+        || mongodb::begins(front) == Some(true)
 }

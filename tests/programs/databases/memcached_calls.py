@@ -6,6 +6,7 @@ MEMCACHED: host:port or the path of a socket; MEMCACHED_TLS: host:port, MEMCACHE
 import json
 import os
 import ssl
+import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,6 +17,7 @@ from pymemcache.client.base import PooledClient
 SECRET = os.environ["SECRET"]
 WHERE = os.environ["MEMCACHED"]
 POOL = PooledClient(WHERE, max_pool_size=4, default_noreply=False)
+TURNS = threading.Semaphore(4)  # the pool does not wait for a free one
 
 
 def commands(number):
@@ -67,8 +69,10 @@ def binary(number):
 
 def pooled(number):
     key = f"item-{number}"
-    POOL.set(key, f"{SECRET}{number}")
-    return POOL.get(key).decode().removeprefix(SECRET) == number
+    with TURNS:
+        POOL.set(key, f"{SECRET}{number}")
+    with TURNS:
+        return POOL.get(key).decode().removeprefix(SECRET) == number
 
 
 def tls(number):
