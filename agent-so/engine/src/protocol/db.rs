@@ -2,11 +2,13 @@
 //!
 //! A new one is a file here, a variant of [`Machine`] and a line in the detector.
 
+pub(super) mod cassandra;
 mod redis;
 mod ring;
 mod session;
 pub(super) mod texts;
 
+pub(super) use cassandra::{PREFIX_MAX as CASSANDRA_PREFIX_MAX, probe as probe_cassandra};
 pub(super) use redis::{PREFIX_MAX as REDIS_PREFIX_MAX, probe as probe_redis};
 
 use super::{Direction, Ended, ExchangeId, Host};
@@ -17,6 +19,7 @@ use crate::exchange::{Kind, System};
 #[repr(u8)]
 pub(in crate::protocol) enum Machine {
     Redis(redis::Machine),
+    Cassandra(cassandra::Machine),
 }
 
 /// Does the same with whichever machine it is.
@@ -24,6 +27,7 @@ macro_rules! each {
     ($machine:expr, $it:ident => $do:expr) => {
         match $machine {
             Machine::Redis($it) => $do,
+            Machine::Cassandra($it) => $do,
         }
     };
 }
@@ -33,6 +37,7 @@ impl Machine {
     pub(super) fn new(system: System, role: Kind) -> Option<Self> {
         match system {
             System::Redis => Some(Self::Redis(redis::Machine::new(role))),
+            System::Cassandra => Some(Self::Cassandra(cassandra::Machine::new(role))),
             _ => None,
         }
     }
@@ -59,6 +64,7 @@ impl Machine {
     pub(super) fn call_begins(&mut self) {
         match self {
             Self::Redis(machine) => machine.call_begins(),
+            Self::Cassandra(_) => {}
         }
     }
 
@@ -80,12 +86,12 @@ impl Machine {
     /// fed last are beyond that point.
     pub(super) fn turns_to_tls(&self) -> Option<usize> {
         match self {
-            Self::Redis(_) => None,
+            Self::Redis(_) | Self::Cassandra(_) => None,
         }
     }
 }
 
 /// Whether the first byte of what a client says to one of these can be `first`, where it can be no request of HTTP.
 pub(super) fn may_begin(first: u8) -> bool {
-    matches!(first, b'*')
+    matches!(first, b'*' | 3..=5)
 }

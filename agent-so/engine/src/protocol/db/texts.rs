@@ -88,6 +88,16 @@ impl Texts {
         entry.is_cut |= take < bytes.len();
     }
 
+    /// The text of `from` is that of `to` from here on.
+    pub(in crate::protocol) fn rename(&mut self, from: u64, to: u64) {
+        self.remove(to);
+        for entry in &mut self.entries {
+            if entry.is_there && entry.key == from {
+                entry.key = to;
+            }
+        }
+    }
+
     /// Sets the text of `key` in one go.
     pub(in crate::protocol) fn set(&mut self, key: u64, text: &[u8]) {
         self.begin(key);
@@ -146,8 +156,14 @@ mod tests {
         assert_eq!(text(&store, 2), Some((b"two".to_vec(), false)));
         store.set(1, b"uno");
         assert_eq!(text(&store, 1), Some((b"uno".to_vec(), false)));
+        store.rename(2, 1);
+        assert_eq!(text(&store, 1), Some((b"two".to_vec(), false)));
+        assert_eq!(text(&store, 2), None);
+        store.rename(1, 2);
+        store.set(1, b"uno");
         store.remove(1);
         assert_eq!(text(&store, 1), None);
+        assert_eq!(text(&store, 2), Some((b"two".to_vec(), false)));
         store.set(3, &[b'x'; TEXT_MAX + 1]);
         assert_eq!(text(&store, 3), Some((vec![b'x'; TEXT_MAX], true)));
         store.reset();
