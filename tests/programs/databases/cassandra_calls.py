@@ -120,15 +120,17 @@ def refused():
 
 
 def goes_away():
-    """The server goes away while it is waited for."""
-    all = cluster()
-    session = all.connect()
-    print(session.execute("SELECT key FROM system.local").one().key, flush=True)
-    sys.stdin.readline()
-    try:
-        session.execute("SELECT key FROM system.local")
-    except Exception:
-        print("gone", flush=True)
+    """The server goes away while it is waited for; it stands still once the file can be read."""
+    with cluster() as all:
+        session = all.connect()
+        print(session.execute("SELECT key FROM system.local").one().key, flush=True)
+        open(os.environ["STOPPED"]).read()
+        waiting = session.execute_async("SELECT key FROM system.local")
+        print("asked", flush=True)
+        try:
+            waiting.result()
+        except Exception:
+            print("gone", flush=True)
 
 
 globals()[sys.argv[1]]()
