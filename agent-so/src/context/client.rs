@@ -32,7 +32,7 @@ pub(crate) fn begin(
         return decide(state, record, meta.connect_parent, Carried::No, false);
     }
     meta.requests_sent += 1;
-    if exchange.db.is_mixed {
+    if exchange.db.is_mixed || exchange.db.is_shared && super::bridge::current().is_some() {
         return decide(state, record, Ref::default(), Carried::No, false);
     }
     if settings.is_sdk_export(exchange) {
