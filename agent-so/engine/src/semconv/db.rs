@@ -142,7 +142,7 @@ pub fn describe(ex: &Exchange, mode: QueryText, scratch: &mut Scratch, sink: &mu
         (Field::Collection, &mut shown.collection),
     ] {
         // What the protocol says is certain.
-        if let Some(told) = ex.text(field)
+        if let Some(told) = ex.text(field).filter(|_| !ex.db.is_connect)
             && !ex.is_cut(field)
         {
             text.clear();
