@@ -208,10 +208,7 @@ pub(crate) fn begin(
         let (index, record) = open(state, begun, about)?;
         let place = state.statements.put(begun, index);
         if place.is_none() {
-            state
-                .counters
-                .no_record
-                .fetch_add(1, Ordering::Relaxed);
+            state.counters.no_record.fetch_add(1, Ordering::Relaxed);
             export::release(state, index, record);
         }
         place
@@ -291,10 +288,7 @@ fn open(
     }
     settings::say_warnings();
     let Some(index) = state.records.take() else {
-        state
-            .counters
-            .no_record
-            .fetch_add(1, Ordering::Relaxed);
+        state.counters.no_record.fetch_add(1, Ordering::Relaxed);
         return None;
     };
     let record = state.records.get(index)?;
@@ -456,10 +450,7 @@ mod tests {
     #[test]
     fn numbers() {
         for number in [0, 5, 2067, -1, i32::MAX, i32::MIN] {
-            assert_eq!(
-                decimal(number, &mut [0; 12]),
-                number.to_string().as_bytes()
-            );
+            assert_eq!(decimal(number, &mut [0; 12]), number.to_string().as_bytes());
         }
     }
 

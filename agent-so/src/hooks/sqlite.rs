@@ -37,7 +37,12 @@ slots! {
 /// What the patcher looks for and replaces.
 static FAMILY: Family = Family {
     name: "SQLite",
-    marks: &["sqlite3_step", "sqlite3_finalize", "sqlite3_sql", "sqlite3_db_handle"],
+    marks: &[
+        "sqlite3_step",
+        "sqlite3_finalize",
+        "sqlite3_sql",
+        "sqlite3_db_handle",
+    ],
     hooks: &[
         hook!("sqlite3_step", step, STEP),
         hook!("sqlite3_reset", reset, RESET),
@@ -373,7 +378,11 @@ unsafe extern "C-unwind" fn exec<const COPY: usize>(
     argument: Pointer,
     message: *mut *mut c_char,
 ) -> c_int {
-    let real = original!(EXEC, COPY, fn(Pointer, *const c_char, Option<Callback>, Pointer, *mut *mut c_char) -> c_int);
+    let real = original!(
+        EXEC,
+        COPY,
+        fn(Pointer, *const c_char, Option<Callback>, Pointer, *mut *mut c_char) -> c_int
+    );
     let library = Library {
         copy: COPY,
         connection,
