@@ -293,7 +293,8 @@ fn commands_of_memcached() {
     }
     // Half a command, and half a batch.
     let mut ex = statement(System::Memcached, "");
-    ex.set(Field::Query, b"get a\r\nget abc", 10);
+    ex.clear(Field::Namespace);
+    ex.set(Field::Query, b"get a\r\nget abc", 13);
     ex.db.batch = 3;
     let line = line_with(&ex, QueryText::Sanitized);
     assert!(
