@@ -180,9 +180,9 @@ def test_raw_texts(calls: Calls, receiver: Receiver) -> None:
 
 
 SERVERS = {
-    "sync": [GUNICORN, "redis_wsgi:app", "-b", "127.0.0.1:{port}", "-w", "4"],
-    "threads": [GUNICORN, "redis_wsgi:app", "-b", "127.0.0.1:{port}", "-k", "gthread", "--threads", "20"],
-    "gevent": [GUNICORN, "redis_wsgi:app", "-b", "127.0.0.1:{port}", "-k", "gevent"],
+    "sync": [GUNICORN, "redis_wsgi:app", "-b", "127.0.0.1:{port}", "--keep-alive", "60", "-w", "4"],
+    "threads": [GUNICORN, "redis_wsgi:app", "-b", "127.0.0.1:{port}", "--keep-alive", "60", "-k", "gthread", "--threads", "20"],
+    "gevent": [GUNICORN, "redis_wsgi:app", "-b", "127.0.0.1:{port}", "--keep-alive", "60", "-k", "gevent"],
     "asyncio": [PYTHON, "-m", "uvicorn", "redis_asgi:app", "--host", "127.0.0.1", "--port", "{port}", "--log-level", "warning"],
 }
 

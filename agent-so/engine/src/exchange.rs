@@ -113,6 +113,14 @@ pub struct Db {
     pub batch: u32,
     /// It left together with what others asked for: under whom it is cannot be told.
     pub is_mixed: bool,
+    /// All of the program share the connection, each request has a stream of its own: who writes need not be who asks.
+    pub is_shared: bool,
+    /// Which stream it is, on such a connection.
+    pub stream: u16,
+    /// The level of consistency that was asked for: its number in Cassandra's protocol plus one; 0: none is known.
+    pub consistency: u8,
+    /// Rows that were asked for at a time; 0: not said.
+    pub page_size: u32,
     /// Rows that came back, where [`Db::has_rows`].
     pub rows: u64,
     /// Whether the protocol said how many rows came back.

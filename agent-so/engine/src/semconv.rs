@@ -108,6 +108,10 @@ pub const DB_RESPONSE_RETURNED_ROWS: &str = "db.response.returned_rows";
 pub const DB_OPERATION_BATCH_SIZE: &str = "db.operation.batch.size";
 /// The database's own code of an error, a string.
 pub const DB_RESPONSE_STATUS_CODE: &str = "db.response.status_code";
+/// The consistency that Cassandra was asked for.
+pub const CASSANDRA_CONSISTENCY_LEVEL: &str = "cassandra.consistency.level";
+/// Rows that Cassandra was asked for at a time.
+pub const CASSANDRA_PAGE_SIZE: &str = "cassandra.page.size";
 
 // URL
 /// The absolute URL of an outgoing request, redacted.

@@ -32,7 +32,7 @@ pub(crate) fn begin(
         return decide(state, record, meta.connect_parent, Carried::No, false);
     }
     meta.requests_sent += 1;
-    if exchange.db.is_mixed {
+    if exchange.db.is_mixed || exchange.db.is_shared && super::bridge::current().is_some() {
         return decide(state, record, Ref::default(), Carried::No, false);
     }
     if settings.is_sdk_export(exchange) {
@@ -63,6 +63,17 @@ pub(crate) fn begin(
     };
     let excluded = aside || settings.excluded(exchange);
     decide(state, record, parent, carried, excluded);
+}
+
+/// A statement begins that a library in this process carries out: nothing is sent, so only the thread tells for whom it is.
+/// `asked`: and it was asked.
+pub(crate) fn begin_inside(state: &'static State, record: &'static Record, asked: bool) {
+    let parent = if asked {
+        candidate(state, Ref::default())
+    } else {
+        Ref::default()
+    };
+    decide(state, record, parent, Carried::No, false);
 }
 
 /// Decides identity and context of a span under `parent`.

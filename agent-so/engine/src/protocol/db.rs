@@ -2,6 +2,7 @@
 //!
 //! A new one is a file here, a variant of [`Machine`] and a line in the detector.
 
+pub(super) mod cassandra;
 mod memcached;
 mod mongodb;
 mod mysql;
@@ -11,6 +12,7 @@ mod ring;
 mod session;
 pub(super) mod texts;
 
+pub(super) use cassandra::{PREFIX_MAX as CASSANDRA_PREFIX_MAX, probe as probe_cassandra};
 pub(super) use memcached::{
     PREFIX_MAX as MEMCACHED_PREFIX_MAX, probe as probe_memcached, text_begins as memcached_begins,
 };
@@ -31,6 +33,7 @@ pub(in crate::protocol) enum Machine {
     MySql(mysql::Machine),
     Memcached(memcached::Machine),
     MongoDb(mongodb::Machine),
+    Cassandra(cassandra::Machine),
 }
 
 /// Does the same with whichever machine it is.
@@ -42,6 +45,7 @@ macro_rules! each {
             Machine::MySql($it) => $do,
             Machine::Memcached($it) => $do,
             Machine::MongoDb($it) => $do,
+            Machine::Cassandra($it) => $do,
         }
     };
 }
@@ -55,6 +59,7 @@ impl Machine {
             System::MySql => Some(Self::MySql(mysql::Machine::new(role))),
             System::Memcached => Some(Self::Memcached(memcached::Machine::new(role))),
             System::MongoDb => Some(Self::MongoDb(mongodb::Machine::new(role))),
+            System::Cassandra => Some(Self::Cassandra(cassandra::Machine::new(role))),
             _ => None,
         }
     }
@@ -82,17 +87,15 @@ impl Machine {
         match self {
             Self::Redis(machine) => machine.call_begins(),
             Self::PostgreSql(machine) => machine.call_begins(),
-            Self::MySql(_) => {}
             Self::Memcached(machine) => machine.call_begins(),
-            Self::MongoDb(_) => {}
+            Self::MySql(_) | Self::MongoDb(_) | Self::Cassandra(_) => {}
         }
     }
 
     /// All of such a call has passed.
     pub(super) fn call_ends(&mut self, now_ns: u64, host: &mut impl Host) {
-        match self {
-            Self::Redis(_) | Self::PostgreSql(_) | Self::MySql(_) | Self::MongoDb(_) => {}
-            Self::Memcached(machine) => machine.call_ends(now_ns, host),
+        if let Self::Memcached(machine) = self {
+            machine.call_ends(now_ns, host);
         }
     }
 
@@ -114,16 +117,16 @@ impl Machine {
     /// fed last are beyond that point.
     pub(super) fn turns_to_tls(&self) -> Option<usize> {
         match self {
-            Self::Redis(_) | Self::Memcached(_) | Self::MongoDb(_) => None,
             Self::PostgreSql(machine) => machine.turns_to_tls(),
             Self::MySql(machine) => machine.turns_to_tls(),
+            _ => None,
         }
     }
 }
 
 /// Whether what a client says to one of these can begin with `front`, where it can be no request of HTTP.
 pub(super) fn may_begin(front: &[u8]) -> bool {
-    matches!(front.first(), Some(b'*' | 0))
+    matches!(front.first(), Some(b'*' | 0 | 3..=5))
         || memcached::begins(front) == Some(true)
         || mongodb::begins(front) == Some(true)
 }

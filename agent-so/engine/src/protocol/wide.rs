@@ -1,5 +1,6 @@
 //! Memory of the connections whose protocol needs more than a [`super::Stream`] has room for.
 
+use super::db::cassandra::flight::Flight;
 use super::db::texts::Texts;
 use super::http2;
 
@@ -13,6 +14,8 @@ pub struct WideId(pub u32);
 #[repr(C)]
 pub struct Wide {
     pub(super) http2: http2::State,
+    /// Requests to Cassandra.
+    pub(super) flight: Flight,
     /// Of databases. A connection uses one of both, and only its pages are ever touched.
     pub(super) texts: Texts,
 }
@@ -21,6 +24,7 @@ impl Wide {
     /// Makes a used one new again, touching little of its memory.
     pub fn reset(&mut self) {
         self.http2.reset();
+        self.flight.reset();
         self.texts.reset();
     }
 

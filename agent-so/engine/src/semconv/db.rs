@@ -12,10 +12,10 @@ mod tests;
 use super::http::{host_header, peer, put};
 use super::text::{lossy, push_lossy};
 use super::{
-    DB_COLLECTION_NAME, DB_NAMESPACE, DB_OPERATION_BATCH_SIZE, DB_OPERATION_NAME, DB_QUERY_SUMMARY,
-    DB_QUERY_TEXT, DB_RESPONSE_RETURNED_ROWS, DB_RESPONSE_STATUS_CODE, DB_STORED_PROCEDURE_NAME,
-    DB_SYSTEM_NAME, ERROR_TYPE, NETWORK_PEER_ADDRESS, NETWORK_TRANSPORT, SERVER_ADDRESS,
-    SERVER_PORT, SpanSink,
+    CASSANDRA_CONSISTENCY_LEVEL, CASSANDRA_PAGE_SIZE, DB_COLLECTION_NAME, DB_NAMESPACE,
+    DB_OPERATION_BATCH_SIZE, DB_OPERATION_NAME, DB_QUERY_SUMMARY, DB_QUERY_TEXT,
+    DB_RESPONSE_RETURNED_ROWS, DB_RESPONSE_STATUS_CODE, DB_STORED_PROCEDURE_NAME, DB_SYSTEM_NAME,
+    ERROR_TYPE, NETWORK_PEER_ADDRESS, NETWORK_TRANSPORT, SERVER_ADDRESS, SERVER_PORT, SpanSink,
 };
 use crate::config::db::QueryText;
 use crate::exchange::{Endpoint, Exchange, Fault, Field, QUERY_MAX, System};
@@ -142,7 +142,7 @@ pub fn describe(ex: &Exchange, mode: QueryText, scratch: &mut Scratch, sink: &mu
         (Field::Collection, &mut shown.collection),
     ] {
         // What the protocol says is certain.
-        if let Some(told) = ex.text(field)
+        if let Some(told) = ex.text(field).filter(|_| !ex.db.is_connect)
             && !ex.is_cut(field)
         {
             text.clear();
@@ -171,6 +171,12 @@ pub fn describe(ex: &Exchange, mode: QueryText, scratch: &mut Scratch, sink: &mu
         let rows = i64::try_from(ex.db.rows).unwrap_or(i64::MAX);
         sink.int(DB_RESPONSE_RETURNED_ROWS, rows);
     }
+    if let Some(level) = consistency(ex.db.consistency) {
+        sink.string(CASSANDRA_CONSISTENCY_LEVEL, level);
+    }
+    if ex.db.page_size > 0 {
+        sink.int(CASSANDRA_PAGE_SIZE, ex.db.page_size.into());
+    }
     let peer_port = peer(ex, peer_text, sink);
     // The agent left the name that was looked up, if it knows it, or the path of a Unix socket.
     let host = host_header(ex).unwrap_or(peer_text);
@@ -192,6 +198,24 @@ pub fn describe(ex: &Exchange, mode: QueryText, scratch: &mut Scratch, sink: &mu
         sink.string(ERROR_TYPE, code);
         sink.error();
     }
+}
+
+/// The value of `cassandra.consistency.level` for a number of the protocol, plus one.
+fn consistency(number: u8) -> Option<&'static str> {
+    const LEVELS: [&str; 11] = [
+        "any",
+        "one",
+        "two",
+        "three",
+        "quorum",
+        "all",
+        "local_quorum",
+        "each_quorum",
+        "serial",
+        "local_serial",
+        "local_one",
+    ];
+    LEVELS.get(usize::from(number.checked_sub(1)?)).copied()
 }
 
 /// The span's name: the summary, or the operation with its target, or the target, or the system. The index of a Redis

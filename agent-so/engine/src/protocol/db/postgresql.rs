@@ -195,8 +195,11 @@ impl Machine {
         if kind == What::Prepare && !is_told && matches!(fault, Fault::None | Fault::Other) {
             return host.discard(id);
         }
-        exchange.db.rows = rows;
-        exchange.db.has_rows = has_rows;
+        // Of what failed, nobody has got them.
+        if fault == Fault::None && exchange.text(Field::Code).is_none() {
+            exchange.db.rows = rows;
+            exchange.db.has_rows = has_rows;
+        }
         self.session.finish(id, fault, now, host);
     }
 

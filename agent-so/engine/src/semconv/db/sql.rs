@@ -61,6 +61,42 @@ pub(super) fn show(
     for (part, text) in parts {
         text.push_str(part.unwrap_or_default());
     }
+    if ex.db.batch > 1 {
+        let certain = !query.cut && !analysis.doubtful;
+        let statements = if certain { analysis.statements } else { 0 };
+        name_batch(statements, shown);
+    }
+}
+
+/// Names a batch of `statements` different ones (1: all are the same, 0: not known) after what all of them are.
+fn name_batch(statements: u32, shown: &mut Shown) {
+    let each = repeated(&shown.summary, statements as usize).unwrap_or_default();
+    let operation = if statements == 1 {
+        shown.operation.as_str()
+    } else {
+        each.split(' ').next().unwrap_or_default()
+    };
+    let operation = format!("BATCH {operation}");
+    let summary = format!("BATCH {each}");
+    for (text, new) in [
+        (&mut shown.operation, operation),
+        (&mut shown.summary, summary),
+    ] {
+        text.clear();
+        text.push_str(new.trim_end());
+    }
+}
+
+/// What `text` says so many times, with a space in between.
+fn repeated(text: &str, times: usize) -> Option<&str> {
+    let len = (text.len() + 1).checked_div(times)?.checked_sub(1)?;
+    let each = text.get(..len)?;
+    let same = text.len() + 1 == times * (len + 1)
+        && (0..times).all(|i| {
+            let at = i * (len + 1);
+            text.get(at..at + len) == Some(each)
+        });
+    same.then_some(each)
 }
 
 /// Whether `word` (lower case) occurs in `text` in any case.
