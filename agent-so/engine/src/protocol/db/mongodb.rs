@@ -77,7 +77,7 @@ struct Body {
     is_more: bool,
     /// Which field the text under way is for.
     field: Option<Field>,
-    /// Which element of the first level is read inside.
+    /// Which element of an answer is read inside.
     inside: Inside,
     /// Elements counted: of what a command works on, or of what came back.
     count: u32,
@@ -92,7 +92,6 @@ struct Body {
 enum Inside {
     #[default]
     Nothing = 0,
-    Work,
     Errors,
     Concern,
     Cursor,

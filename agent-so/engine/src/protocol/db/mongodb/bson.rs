@@ -80,11 +80,6 @@ impl Document {
         }
     }
 
-    /// How many bytes of it were read.
-    pub(super) fn read(&self) -> u32 {
-        self.at
-    }
-
     /// The name of the element; empty if it is longer than what is kept.
     pub(super) fn name(&self) -> &[u8] {
         self.name
