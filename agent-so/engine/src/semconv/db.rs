@@ -143,7 +143,7 @@ pub fn describe(ex: &Exchange, mode: QueryText, scratch: &mut Scratch, sink: &mu
     ] {
         // What the protocol says is certain.
         if let Some(told) = ex.text(field)
-            && !ex.is_cut(field)
+            && !(ex.is_cut(field) || ex.db.is_connect)
         {
             text.clear();
             push_lossy(told, false, text);
