@@ -142,8 +142,8 @@ pub fn describe(ex: &Exchange, mode: QueryText, scratch: &mut Scratch, sink: &mu
         (Field::Collection, &mut shown.collection),
     ] {
         // What the protocol says is certain.
-        if let Some(told) = ex.text(field).filter(|_| !ex.db.is_connect)
-            && !ex.is_cut(field)
+        if let Some(told) = ex.text(field)
+            && !(ex.is_cut(field) || ex.db.is_connect)
         {
             text.clear();
             push_lossy(told, false, text);

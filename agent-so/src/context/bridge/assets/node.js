@@ -12,7 +12,7 @@ try {
   else if (options?.endsWith(` ${native.option}`)) process.env.NODE_OPTIONS = options.slice(0, -native.option.length - 1);
 
   const { AsyncLocalStorage, AsyncResource } = require('async_hooks');
-  const { channel, subscribe } = require('diagnostics_channel');
+  const { subscribe } = require('diagnostics_channel');
   const requests = new AsyncLocalStorage();
   const EVENT = { token: undefined };
   /** The token of a request that came in or goes out: a private field, which nobody sees and which costs less than a WeakMap. */
@@ -130,34 +130,6 @@ try {
     });
   };
 
-  /** Replaces a method where `object` has it from, once. */
-  const replace_inherited = (object, name, make) => {
-    let owner = object && Object.getPrototypeOf(object);
-    while (owner && !Object.hasOwn(owner, name)) owner = Object.getPrototypeOf(owner);
-    if (!owner || watched.has(owner)) return;
-    watched.add(owner);
-    replace(owner, name, make);
-  };
-  /** A connection of mysql2's sends a command once those before it are answered: in an event. */
-  const watch_commands = (connection) => {
-    replace_inherited(connection, 'addCommand', (original) => function (...args) {
-      const [command] = args;
-      if (!tokens.has(command)) {
-        tokens.set(command, mine());
-        watch_executes(command);
-      }
-      return Reflect.apply(original, this, args);
-    });
-  };
-  const watch_executes = (command) => {
-    replace_inherited(command, 'execute', (original) => function (...args) {
-      const token = tokens.get(this);
-      return typeof token === 'bigint'
-        ? requests.run(token, () => Reflect.apply(original, this, args))
-        : Reflect.apply(original, this, args);
-    });
-  };
-
   const modules = process.moduleLoadList;
   let modules_seen = 0;
   let follows_http2 = false;
@@ -171,15 +143,20 @@ try {
     requests.run(EVENT, follow_http2, socket, { native, tokens, requests, nobody: EVENT, asking, replace, begin, tell_route });
   };
 
-  let follows_pg = false;
-  /** Follows node-postgres once the program has loaded it. */
-  const look_for_pg = () => {
-    if (follows_pg) return;
-    try {
-      follows_pg = follow_pg(requests, EVENT, replace);
-    } catch {
-      follows_pg = true;
-    }
+  let drivers = [follow_pg, follow_mysql2];
+  let files_seen = 0;
+  /** Follows clients of databases once the program has loaded them. */
+  const look_for_drivers = () => {
+    const files = drivers.length && Object.keys(require.cache).length;
+    if (files === files_seen) return;
+    files_seen = files;
+    drivers = drivers.filter((follow) => {
+      try {
+        return !follow(requests, EVENT, replace);
+      } catch {
+        return false;
+      }
+    });
   };
 
   let installed = false;
@@ -191,7 +168,7 @@ try {
     install();
   };
   const install = () => {
-    look_for_pg();
+    look_for_drivers();
     const net = require('net');
     const { ClientRequest, IncomingMessage } = require('http');
     if (routers.includes('KOA')) router_routes.follow_koa(tokens.found);
@@ -212,7 +189,7 @@ try {
     });
     replace(net.Socket.prototype, 'connect', (original) => function (...args) {
       if (requests.getStore() === undefined) return Reflect.apply(original, this, args);
-      look_for_pg();
+      look_for_drivers();
       const token = mine() ?? undefined;
       const socket = requests.run({ token }, on_behalf, token, original, this, args);
       watch_connects(this._handle);
@@ -260,17 +237,6 @@ try {
       // Two heads may leave in one write: then it is nobody's.
       heads.set(socket, socket.writableLength > 0 && heads.get(socket) !== token ? null : token);
     });
-
-    // A pool of mysql2's says who asks for a connection, and when it is there, which is in the turn of any other.
-    const askers = new WeakMap();
-    const there = channel('tracing:mysql2:pool:connect:asyncStart');
-    if (there.bindStore) {
-      subscribe('tracing:mysql2:pool:connect:start', (message) => { askers.set(message, requests.getStore()); });
-      there.bindStore(requests, (message) => {
-        watch_commands(message.result);
-        return askers.get(message);
-      });
-    }
 
     // Where what is entered ends with the callback, the parts of the body come for nobody.
     const parser = new AsyncResource('otel-run');
