@@ -28,7 +28,7 @@ def build() -> None:
 
 def install(*programs: str) -> bool:
     """Debian packages of these programs, when they are missing and we may install them."""
-    packages = {"wrk": "wrk", "nginx": "nginx-light"}
+    packages = {"wrk": "wrk", "nginx": "nginx-light", "redis-server": "redis-server", "redis-benchmark": "redis-tools"}
     missing = [packages[p] for p in programs if find(p) is None]
     if missing and os.geteuid() == 0 and shutil.which("apt-get"):
         print("installing", *missing, file=sys.stderr)

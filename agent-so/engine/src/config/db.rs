@@ -45,7 +45,8 @@ mod tests {
         let own = "OTEL_RUN_DB_QUERY_TEXT";
         let java = "OTEL_INSTRUMENTATION_COMMON_DB_STATEMENT_SANITIZER_ENABLED";
         let newer = "OTEL_INSTRUMENTATION_COMMON_DB_QUERY_SANITIZATION_ENABLED";
-        let rows: [(&[(&str, &str)], QueryText, usize); 8] = [
+        type Vars<'a> = &'a [(&'a str, &'a str)];
+        let rows: [(Vars, QueryText, usize); 8] = [
             (&[], QueryText::Sanitized, 0),
             (&[(own, "RAW")], QueryText::Raw, 0),
             (&[(own, "off")], QueryText::Off, 0),

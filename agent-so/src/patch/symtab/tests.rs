@@ -136,7 +136,8 @@ fn what_is_near_a_function_is_found_by_the_same_rules() {
     let [one, two] = [at(b"my_one\0"), at(b"my_two\0")];
     let within = at(b"xmy_two\0") + 1;
     let rest = [(at(b"my_on\0"), 0x70), (at(b"other_two\0"), 0x60)];
-    let cases: [(&[(u8, usize)], Option<usize>); 3] = [
+    type Symbols<'a> = &'a [(u8, usize)];
+    let cases: [(Symbols, Option<usize>); 3] = [
         (&[(one, 0x40), (two, 0x50)], Some(0x1050)),
         (&[(one, 0x40), (two, 0x50), (within, 0x50)], Some(0x1050)),
         (&[(one, 0x40), (two, 0x50), (within, 0x80)], None),
