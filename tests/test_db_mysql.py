@@ -196,6 +196,11 @@ def test_tls(calls: Calls, receiver: Receiver, driver: str) -> None:
     in_order(assert_spans(receiver.wait_for(4), *at.opening(driver), at.sql("SHOW STATUS LIKE ?", "SHOW", rows=1)))
 
 
+def test_a_certificate_that_is_not_accepted(calls: Calls, receiver: Receiver) -> None:
+    assert calls(PYTHON, CALLS, "pymysql", "untrusted") == b"2003\n"
+    assert_spans(receiver.wait_for(1), At(calls.server, address="localhost", namespace=None).connect(error="tls_handshake"))
+
+
 def test_compressed(calls: Calls, receiver: Receiver) -> None:
     """Only the connect is seen."""
     calls(PYTHON, CALLS, "MySQLdb", "compressed")

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import ssl
 import sys
 
 driver = importlib.import_module(sys.argv[1])
@@ -123,6 +124,14 @@ def tls():
     cursor.execute("SHOW STATUS LIKE 'Ssl_cipher'")
     print(bool(cursor.fetchone()[1]))
     connection.close()
+
+
+def untrusted():
+    """TLS, with a certificate that is not accepted."""
+    try:
+        driver.connect(host="localhost", port=int(os.environ["MYSQL_PORT"]), user="native", password="canary", ssl=ssl.create_default_context())
+    except driver.Error as error:
+        print(error.args[0])
 
 
 def ed25519():
