@@ -3,12 +3,14 @@
 //! A new one is a file here, a variant of [`Machine`] and a line in the detector.
 
 pub(super) mod cassandra;
+mod clickhouse;
 mod redis;
 mod ring;
 mod session;
 pub(super) mod texts;
 
 pub(super) use cassandra::{PREFIX_MAX as CASSANDRA_PREFIX_MAX, probe as probe_cassandra};
+pub(super) use clickhouse::{PREFIX_MAX as CLICKHOUSE_PREFIX_MAX, probe as probe_clickhouse};
 pub(super) use redis::{PREFIX_MAX as REDIS_PREFIX_MAX, probe as probe_redis};
 
 use super::{Direction, Ended, ExchangeId, Host};
@@ -20,6 +22,7 @@ use crate::exchange::{Kind, System};
 pub(in crate::protocol) enum Machine {
     Redis(redis::Machine),
     Cassandra(cassandra::Machine),
+    ClickHouse(clickhouse::Machine),
 }
 
 /// Does the same with whichever machine it is.
@@ -28,6 +31,7 @@ macro_rules! each {
         match $machine {
             Machine::Redis($it) => $do,
             Machine::Cassandra($it) => $do,
+            Machine::ClickHouse($it) => $do,
         }
     };
 }
@@ -37,6 +41,7 @@ impl Machine {
     pub(super) fn new(system: System, role: Kind) -> Option<Self> {
         match system {
             System::Redis => Some(Self::Redis(redis::Machine::new(role))),
+            System::ClickHouse => Some(Self::ClickHouse(clickhouse::Machine::new(role))),
             System::Cassandra => Some(Self::Cassandra(cassandra::Machine::new(role))),
             _ => None,
         }
@@ -64,7 +69,7 @@ impl Machine {
     pub(super) fn call_begins(&mut self) {
         match self {
             Self::Redis(machine) => machine.call_begins(),
-            Self::Cassandra(_) => {}
+            Self::Cassandra(_) | Self::ClickHouse(_) => {}
         }
     }
 
@@ -86,12 +91,12 @@ impl Machine {
     /// fed last are beyond that point.
     pub(super) fn turns_to_tls(&self) -> Option<usize> {
         match self {
-            Self::Redis(_) | Self::Cassandra(_) => None,
+            Self::Redis(_) | Self::Cassandra(_) | Self::ClickHouse(_) => None,
         }
     }
 }
 
 /// Whether the first byte of what a client says to one of these can be `first`, where it can be no request of HTTP.
 pub(super) fn may_begin(first: u8) -> bool {
-    matches!(first, b'*' | 3..=5)
+    matches!(first, b'*' | 0 | 3..=5)
 }
