@@ -3,6 +3,7 @@
 //! A new one is a file here, a variant of [`Machine`] and a line in the detector.
 
 pub(super) mod cassandra;
+mod clickhouse;
 mod memcached;
 mod mongodb;
 mod mysql;
@@ -13,6 +14,7 @@ mod session;
 pub(super) mod texts;
 
 pub(super) use cassandra::{PREFIX_MAX as CASSANDRA_PREFIX_MAX, probe as probe_cassandra};
+pub(super) use clickhouse::{PREFIX_MAX as CLICKHOUSE_PREFIX_MAX, probe as probe_clickhouse};
 pub(super) use memcached::{
     PREFIX_MAX as MEMCACHED_PREFIX_MAX, probe as probe_memcached, text_begins as memcached_begins,
 };
@@ -34,6 +36,7 @@ pub(in crate::protocol) enum Machine {
     Memcached(memcached::Machine),
     MongoDb(mongodb::Machine),
     Cassandra(cassandra::Machine),
+    ClickHouse(clickhouse::Machine),
 }
 
 /// Does the same with whichever machine it is.
@@ -46,6 +49,7 @@ macro_rules! each {
             Machine::Memcached($it) => $do,
             Machine::MongoDb($it) => $do,
             Machine::Cassandra($it) => $do,
+            Machine::ClickHouse($it) => $do,
         }
     };
 }
@@ -59,6 +63,7 @@ impl Machine {
             System::MySql => Some(Self::MySql(mysql::Machine::new(role))),
             System::Memcached => Some(Self::Memcached(memcached::Machine::new(role))),
             System::MongoDb => Some(Self::MongoDb(mongodb::Machine::new(role))),
+            System::ClickHouse => Some(Self::ClickHouse(clickhouse::Machine::new(role))),
             System::Cassandra => Some(Self::Cassandra(cassandra::Machine::new(role))),
             _ => None,
         }
@@ -88,7 +93,7 @@ impl Machine {
             Self::Redis(machine) => machine.call_begins(),
             Self::PostgreSql(machine) => machine.call_begins(),
             Self::Memcached(machine) => machine.call_begins(),
-            Self::MySql(_) | Self::MongoDb(_) | Self::Cassandra(_) => {}
+            _ => {}
         }
     }
 

@@ -15,7 +15,7 @@ const ANSWER_BUDGET: u32 = 64 * 1024;
 type Judge = fn(&[u8], &[u8]) -> Probe;
 
 /// The protocols: how many first bytes of a direction each wants to see, and its opinion of them. A new one is one more line.
-const PROBES: [(Protocol, usize, Judge); 9] = [
+const PROBES: [(Protocol, usize, Judge); 10] = [
     (Protocol::Http2, http2::PREFIX_MAX, http2::probe),
     (Protocol::Http1, http1::PREFIX_MAX, http1::probe),
     (Protocol::FastCgi, fastcgi::PREFIX_MAX, fastcgi::probe),
@@ -48,6 +48,11 @@ const PROBES: [(Protocol, usize, Judge); 9] = [
         Protocol::Db(System::Cassandra),
         db::CASSANDRA_PREFIX_MAX,
         db::probe_cassandra,
+    ),
+    (
+        Protocol::Db(System::ClickHouse),
+        db::CLICKHOUSE_PREFIX_MAX,
+        db::probe_clickhouse,
     ),
 ];
 
