@@ -472,15 +472,18 @@ impl Text {
 /// Prepares a statement by `real`. One that cannot be prepared is told of.
 #[inline(never)]
 unsafe fn prepared(library: Library, text: Text, real: &dyn Fn() -> c_int) -> c_int {
-    let state = process::state().filter(|_| !library.is_at_it());
+    // Asked before the call, although few fail: a driver asks for the error of the connection right after it, and when the runtime
+    // makes this thread wait there, it is another thread's by then.
+    let begun = process::state()
+        .filter(|_| !library.is_at_it())
+        .map(|state| (state, library.begun(0)));
     let start_ns = clock::monotonic_ns();
     let within = Within::enter(library.address());
     let result = real();
     drop(within);
-    if let Some(state) = state
+    if let Some((state, begun)) = begun
         && !matches!(result, OK | MISUSE)
     {
-        let begun = library.begun(0);
         let code = library.error(result);
         statements::failed(state, &begun, start_ns, code, |exchange| {
             // SAFETY: the caller's text, which the library has just read.
