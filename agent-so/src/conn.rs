@@ -17,6 +17,7 @@ pub(crate) mod scribe;
 pub(crate) mod serving;
 pub(crate) mod session;
 pub(crate) mod slot;
+pub(crate) mod statements;
 pub(crate) mod stores;
 mod stretch;
 pub(crate) mod table;

@@ -15,6 +15,7 @@ pub(crate) mod real;
 pub(crate) mod resolver;
 pub(crate) mod security;
 pub(crate) mod socket;
+pub(crate) mod sqlite;
 pub(crate) mod syscall;
 pub(crate) mod tls;
 pub(crate) mod transfer;

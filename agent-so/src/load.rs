@@ -5,7 +5,7 @@
 
 use crate::context::bridge;
 use crate::export::flush;
-use crate::hooks::{contain, loader, real, tls};
+use crate::hooks::{contain, loader, real, sqlite, tls};
 use crate::patch;
 use crate::settings;
 use crate::sys::{log, process};
@@ -186,6 +186,7 @@ fn start(argv: &[&'static [u8]], environment: &[&'static [u8]]) {
     families.extend(bridge::ruby::wanted(exe));
     families.extend(bridge::python::start());
     families.extend(bridge::java::wanted());
+    families.extend(sqlite::wanted());
     patch::start(families.leak());
 }
 

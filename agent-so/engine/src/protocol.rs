@@ -32,6 +32,14 @@ pub enum Direction {
     Out,
 }
 
+/// As many bytes of what is sent first on a connection tell whether it may go to a database ([`may_begin_query`]).
+pub const FRONT: usize = 43;
+
+/// Whether what is sent first on a connection to a database can begin with `front`, up to [`FRONT`] bytes.
+pub fn may_begin_query(front: &[u8]) -> bool {
+    db::may_begin(front)
+}
+
 /// How one direction of a stream ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -68,7 +76,7 @@ pub trait Host {
     fn request_head(&mut self, id: ExchangeId);
     /// The exchange is over, `end_ns` and all the rest is set: the span may be made.
     fn finished(&mut self, id: ExchangeId);
-    /// It was not that protocol after all: no span.
+    /// It was not that protocol after all, or a statement that is not told of after all: no span.
     fn discard(&mut self, id: ExchangeId);
     /// Index of a header to capture, by its lower-case name, or `None`.
     fn captured_header(&self, kind: Kind, response: bool, name: &[u8]) -> Option<u8>;
@@ -83,6 +91,12 @@ pub trait Host {
     /// TLS begins on this stream, whose bytes say nothing from here on: `random` is the client's (RFC 8446 section
     /// 4.1.2), and this program is the client where it went [`Direction::Out`].
     fn tls_begins(&mut self, dir: Direction, random: &[u8; 32]);
+    /// This database has greeted the program, which goes on inside of TLS.
+    fn greeted(&mut self, _system: System) {}
+    /// The database that has greeted programs at this stream's peer, if any is known.
+    fn greeted_as(&mut self) -> System {
+        System::None
+    }
     /// Whether the calling thread, which waits for what it asks, sent the request before this one, too.
     fn same_sender(&self) -> bool;
     /// When this program began to make the connection, and when it stood (monotonic nanoseconds); `None` where that was
@@ -286,11 +300,18 @@ impl Stream {
         }
     }
 
-    /// Whether this program's bytes go to a database, or may do where `first` is the first one. They have to be fed before
+    /// All that passed in that call was fed.
+    pub fn call_ends(&mut self, now_ns: u64, host: &mut impl Host) {
+        if let Stage::Db(machine) = &mut self.stage {
+            machine.call_ends(now_ns, host);
+        }
+    }
+
+    /// Whether this program's bytes go to a database, or may do where they begin with `front`. They have to be fed before
     /// they are sent: the reply may be read by another thread before the call has returned.
-    pub fn is_query(&self, first: u8) -> bool {
+    pub fn is_query(&self, front: &[u8]) -> bool {
         match &self.stage {
-            Stage::Detecting => self.detector.is_fresh() && db::may_begin(first),
+            Stage::Detecting => self.detector.is_fresh() && db::may_begin(front),
             Stage::Db(machine) => machine.role() == Kind::Client,
             _ => false,
         }

@@ -253,6 +253,7 @@ fn feed(at: &At, inner: &mut Inner, direction: Direction, bytes: Stretch<'_>, no
         });
     }
     if direction == Direction::Out {
+        inner.stream.call_ends(now, &mut scribe);
         let body = matches!(inner.stream.outgoing_tail(), Tail::Body(_));
         at.conn.set_hint(BODY, body);
         at.conn.set_hint(STREAMS, inner.stream.is_multiplexed());

@@ -219,6 +219,16 @@ impl Host for Scribe<'_> {
         self.state.hellos.remember(hello);
     }
 
+    fn greeted(&mut self, system: System) {
+        self.ask_for_peer();
+        self.state.stores.remember(&self.meta.peer, system);
+    }
+
+    fn greeted_as(&mut self) -> System {
+        self.ask_for_peer();
+        self.state.stores.find(&self.meta.peer)
+    }
+
     fn same_sender(&self) -> bool {
         settings::model() == Model::Blocking && self.meta.sender == thread::identity()
     }

@@ -100,6 +100,11 @@ pub(crate) fn ask() {
     }
 }
 
+/// Whether there is a runtime to be asked before the thread's word says anything.
+pub(crate) fn can_ask() -> bool {
+    installed().is_some()
+}
+
 /// Tells the runtime that the thread is about to load an object. No lock is held.
 pub(crate) fn loading(name: &[u8]) {
     if let Some(bridge) = installed() {

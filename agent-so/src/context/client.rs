@@ -65,6 +65,17 @@ pub(crate) fn begin(
     decide(state, record, parent, carried, excluded);
 }
 
+/// A statement begins that a library in this process carries out: nothing is sent, so only the thread tells for whom it is.
+/// `asked`: and it was asked.
+pub(crate) fn begin_inside(state: &'static State, record: &'static Record, asked: bool) {
+    let parent = if asked {
+        candidate(state, Ref::default())
+    } else {
+        Ref::default()
+    };
+    decide(state, record, parent, Carried::No, false);
+}
+
 /// Decides identity and context of a span under `parent`.
 fn decide(
     state: &'static State,

@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 pub(crate) fn at_exit() {
     let Some(state) = usable() else { return };
     conn::finish_all(state);
+    state.statements.finish_all(state);
     start::now(state);
     flush(state);
 }
@@ -20,6 +21,7 @@ pub(crate) fn at_exit() {
 pub(crate) fn at_quick_exit() {
     let Some(state) = usable() else { return };
     conn::finish_all(state);
+    state.statements.finish_all(state);
     flush(state);
 }
 

@@ -5,9 +5,10 @@
 
 use super::elf::{Function, Lookup, is_function};
 use super::objects::Object;
-use crate::sys::raw;
+use crate::sys::{heap, raw};
 use libc::{Elf64_Ehdr, Elf64_Phdr, Elf64_Shdr, Elf64_Sym};
 use memchr::memmem;
+use std::cell::RefCell;
 use std::ops::Range;
 
 /// A file in memory.
@@ -66,7 +67,20 @@ pub(super) struct Table<'a> {
     symbols: &'a [u8],
     names: &'a [u8],
     bias: usize,
+    /// The functions of the library that was found last: where one is, there are others, and looking each up in all of a large
+    /// program would take its time.
+    near: RefCell<Near<'a>>,
 }
+
+/// The functions whose names begin alike: up to the first underscore.
+#[derive(Default)]
+struct Near<'a> {
+    prefix: &'a [u8],
+    functions: Vec<(usize, Function)>,
+}
+
+/// Most of them.
+const MOST_NEAR: usize = 16 * 1024;
 
 /// Most places in the table of strings where one name is looked for.
 const MOST_PLACES: usize = 16;
@@ -93,7 +107,41 @@ impl<'a> Table<'a> {
             symbols: file.get(range(&table)?)?,
             names: file.get(range(&names)?)?,
             bias: object.bias,
+            near: RefCell::default(),
         })
+    }
+
+    /// Gathers the functions whose names begin like this one, for the names that will be asked for next.
+    fn gather(&self, name: &[u8]) {
+        let Some(at) = memmem::find(self.names, name) else {
+            return;
+        };
+        let len = name.iter().position(|&byte| byte == b'_').unwrap_or(0);
+        let prefix = &self.names[at..=at + len];
+        if len == 0 || !heap::has_room(2 * MOST_NEAR * size_of::<(usize, Function)>()) {
+            return;
+        }
+        let begins = |symbol: &Elf64_Sym| {
+            let rest = self.names.get(symbol.st_name as usize..);
+            is_function(symbol) && rest.is_some_and(|rest| rest.starts_with(prefix))
+        };
+        let found = self
+            .symbols
+            .chunks_exact(size_of::<Elf64_Sym>())
+            .filter_map(|bytes| read::<Elf64_Sym>(bytes, 0))
+            .filter(begins)
+            .map(|symbol| (symbol.st_name as usize, self.function(&symbol)));
+        let functions: Vec<_> = found.take(MOST_NEAR).collect();
+        if functions.len() < MOST_NEAR {
+            *self.near.borrow_mut() = Near { prefix, functions };
+        }
+    }
+
+    fn function(&self, symbol: &Elf64_Sym) -> Function {
+        Function {
+            address: self.bias.wrapping_add(symbol.st_value as usize),
+            size: symbol.st_size as usize,
+        }
     }
 
     /// The functions that are called by the string at `offset`.
@@ -103,10 +151,7 @@ impl<'a> Table<'a> {
             .filter(move |bytes| bytes[..4] == (offset as u32).to_le_bytes())
             .filter_map(|bytes| read::<Elf64_Sym>(bytes, 0))
             .filter(is_function)
-            .map(|symbol| Function {
-                address: self.bias.wrapping_add(symbol.st_value as usize),
-                size: symbol.st_size as usize,
-            })
+            .map(|symbol| self.function(&symbol))
     }
 
     /// The functions of this name. In the table of strings it may be the end of a longer one, and stand more than once.
@@ -129,18 +174,37 @@ impl<'a> Table<'a> {
     }
 }
 
+/// The only one there is.
+fn only(mut functions: impl Iterator<Item = Function>) -> Option<Function> {
+    let mut found = None;
+    let unique = functions.all(|function| match found {
+        None => {
+            found = Some(function);
+            true
+        }
+        Some(known) => known == function,
+    });
+    found.filter(|_| unique)
+}
+
 impl Lookup for Table<'_> {
     /// A name that fits several functions (two static ones of one name, say) is none: it cannot be known which is meant.
     fn find(&self, name: &str) -> Option<Function> {
-        let mut found = None;
-        let unique = self.all(name).all(|function| match found {
-            None => {
-                found = Some(function);
-                true
+        let name_bytes = name.as_bytes();
+        {
+            let near = self.near.borrow();
+            if !near.prefix.is_empty() && name_bytes.starts_with(near.prefix) {
+                let is = |offset: usize| {
+                    let rest = self.names[offset..].strip_prefix(name_bytes);
+                    rest.is_some_and(|rest| rest.first() == Some(&0))
+                };
+                let same = near.functions.iter().filter(|(offset, _)| is(*offset));
+                return only(same.map(|(_, function)| *function));
             }
-            Some(known) => known == function,
-        });
-        found.filter(|_| unique)
+        }
+        let found = only(self.all(name))?;
+        self.gather(name_bytes);
+        Some(found)
     }
 }
 

@@ -7,6 +7,7 @@ use crate::conn::Conn;
 use crate::conn::hello::Hellos;
 use crate::conn::resolver::Names;
 use crate::conn::session::Sessions;
+use crate::conn::statements::Statements;
 use crate::conn::table::Table;
 use crate::context::Correlation;
 use crate::context::bridge::cells::Cells;
@@ -43,6 +44,8 @@ pub(crate) struct State {
     pub(crate) hellos: Hellos,
     /// Sessions of TLS libraries.
     pub(crate) sessions: Sessions,
+    /// Statements of databases within the process.
+    pub(crate) statements: Statements,
     /// What is served on accepted sockets.
     pub(crate) cells: Cells,
     /// Way to the exporter.

@@ -56,6 +56,9 @@ pub(crate) struct Thread {
     pub(crate) accepted: Cell<i32>,
     /// See `nested`.
     pub(crate) nested_in: Cell<u64>,
+    /// The call into a library that is a database in which the thread is: where its stack was, and for which connection
+    /// (`conn::statements`).
+    pub(crate) library: Cell<[usize; 2]>,
 }
 
 global_asm!(
@@ -63,9 +66,9 @@ global_asm!(
     ".hidden otel_run_thread",
     ".globl otel_run_thread",
     ".type otel_run_thread,@object",
-    ".size otel_run_thread,88",
+    ".size otel_run_thread,104",
     ".p2align 3",
-    "otel_run_thread: .zero 88",
+    "otel_run_thread: .zero 104",
     ".previous",
 );
 

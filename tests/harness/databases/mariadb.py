@@ -32,12 +32,13 @@ class MariaDb(Server):
 
     def prepare(self) -> None:
         shutil.copytree(template(), self.directory / "data")
+        (self.directory / "tmp").mkdir()
         (self.directory / "users.sql").write_text("\n".join(USERS) + "\n")
 
     def command(self) -> list[str | Path]:
         made = certificates()
         settings = {
-            "datadir": self.directory / "data", "socket": self.socket, "port": self.port, "bind-address": HOST,
+            "datadir": self.directory / "data", "tmpdir": self.directory / "tmp", "socket": self.socket, "port": self.port, "bind-address": HOST,
             "pid-file": self.directory / "pid", "init-file": self.directory / "users.sql", "plugin-load-add": "auth_ed25519",
             "ssl-cert": made.cert, "ssl-key": made.key, "ssl-ca": made.ca, "skip-name-resolve": 1,
             "innodb-flush-log-at-trx-commit": 0, "innodb-buffer-pool-size": "16M", "innodb-fast-shutdown": 2,
@@ -51,8 +52,10 @@ def template() -> Path:
     """An empty data directory, made once a process."""
     directory = Path(tempfile.mkdtemp(prefix="mariadb-template-"))
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    # One of its own: a server that starts removes all temporary tables that it finds.
+    (directory / "tmp").mkdir()
     own(directory, ACCOUNT)
-    run(ACCOUNT, "mariadb-install-db", "--no-defaults", f"--datadir={directory}/data", "--skip-test-db",
+    run(ACCOUNT, "mariadb-install-db", "--no-defaults", f"--datadir={directory}/data", f"--tmpdir={directory}/tmp", "--skip-test-db",
         "--skip-name-resolve", "--auth-root-authentication-method=normal", "--innodb-log-file-size=4M",
         "--aria-log-file-size=8M")
     return directory / "data"

@@ -32,7 +32,7 @@ fn command(name: &[u8]) -> Option<usize> {
         b"get" | b"gets" | b"set" | b"add" | b"replace" | b"append" | b"prepend" | b"cas"
         | b"delete" | b"incr" | b"decr" | b"touch" | b"mg" | b"ms" | b"md" | b"ma" | b"me" => 0,
         b"gat" | b"gats" => 1,
-        b"mn" | b"stats" | b"flush_all" | b"version" | b"verbosity" | b"quit"
+        b"mn" | b"noop" | b"stats" | b"flush_all" | b"version" | b"verbosity" | b"quit"
         | b"cache_memlimit" | b"slabs" | b"lru" | b"lru_crawler" | b"watch" | b"shutdown" => NO_KEY,
         _ => return None,
     })

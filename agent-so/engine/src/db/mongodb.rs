@@ -1,7 +1,4 @@
-//! Names of MongoDB commands. The conventions want no text of them; the summary is the command and its collection, as
-//! `find products`.
-
-use super::{Line, Shown};
+//! Names of MongoDB commands. The conventions want no text of them.
 
 /// Whether `name`, the first key of a command document, is the name of a command: then it can be `db.operation.name`.
 pub fn is_command(name: &[u8]) -> bool {
@@ -38,17 +35,4 @@ pub fn names_collection(name: &[u8]) -> bool {
             | b"killCursors"
             | b"convertToCapped"
     )
-}
-
-/// Writes the summary into `out`. Names that are not UTF-8 are left out.
-pub fn summary(name: &[u8], collection: Option<&[u8]>, out: &mut [u8]) -> Shown {
-    let mut line = Line::new(out);
-    if is_command(name) {
-        line.word(name);
-        let valid = |c: &&[u8]| !c.is_empty() && std::str::from_utf8(c).is_ok();
-        if let Some(collection) = collection.filter(valid) {
-            line.word(collection);
-        }
-    }
-    line.finish()
 }

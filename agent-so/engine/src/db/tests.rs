@@ -109,17 +109,10 @@ fn memcached_shows_the_first_key() {
 }
 
 #[test]
-fn mongodb_names_the_command_and_its_collection() {
-    let mut out = [0u8; 64];
-    for (name, collection, shown) in [
-        (&b"find"[..], Some(&b"products"[..]), &b"find products"[..]),
-        (b"ping", None, b"ping"),
-        (b"find", Some(b"\xff"), b"find"),
-        (b"$bad", Some(b"x"), b""),
-    ] {
-        let summary = mongodb::summary(name, collection, &mut out);
-        assert_eq!(&out[..summary.len], shown);
-    }
+fn names_of_mongodb() {
+    assert!(
+        mongodb::is_command(b"find") && !mongodb::is_command(b"$bad") && !mongodb::is_command(b"")
+    );
     assert!(mongodb::names_collection(b"aggregate") && !mongodb::names_collection(b"getMore"));
     assert!(!mongodb::names_collection(b"saslStart"));
 }

@@ -4,6 +4,10 @@
 
 pub(super) mod cassandra;
 mod clickhouse;
+mod memcached;
+mod mongodb;
+mod mysql;
+mod postgresql;
 mod redis;
 mod ring;
 mod session;
@@ -11,6 +15,12 @@ pub(super) mod texts;
 
 pub(super) use cassandra::{PREFIX_MAX as CASSANDRA_PREFIX_MAX, probe as probe_cassandra};
 pub(super) use clickhouse::{PREFIX_MAX as CLICKHOUSE_PREFIX_MAX, probe as probe_clickhouse};
+pub(super) use memcached::{
+    PREFIX_MAX as MEMCACHED_PREFIX_MAX, probe as probe_memcached, text_begins as memcached_begins,
+};
+pub(super) use mongodb::{PREFIX_MAX as MONGODB_PREFIX_MAX, probe as probe_mongodb};
+pub(super) use mysql::{PREFIX_MAX as MYSQL_PREFIX_MAX, probe as probe_mysql};
+pub(super) use postgresql::{PREFIX_MAX as POSTGRESQL_PREFIX_MAX, probe as probe_postgresql};
 pub(super) use redis::{PREFIX_MAX as REDIS_PREFIX_MAX, probe as probe_redis};
 
 use super::{Direction, Ended, ExchangeId, Host};
@@ -21,6 +31,10 @@ use crate::exchange::{Kind, System};
 #[repr(u8)]
 pub(in crate::protocol) enum Machine {
     Redis(redis::Machine),
+    PostgreSql(postgresql::Machine),
+    MySql(mysql::Machine),
+    Memcached(memcached::Machine),
+    MongoDb(mongodb::Machine),
     Cassandra(cassandra::Machine),
     ClickHouse(clickhouse::Machine),
 }
@@ -30,6 +44,10 @@ macro_rules! each {
     ($machine:expr, $it:ident => $do:expr) => {
         match $machine {
             Machine::Redis($it) => $do,
+            Machine::PostgreSql($it) => $do,
+            Machine::MySql($it) => $do,
+            Machine::Memcached($it) => $do,
+            Machine::MongoDb($it) => $do,
             Machine::Cassandra($it) => $do,
             Machine::ClickHouse($it) => $do,
         }
@@ -42,6 +60,10 @@ impl Machine {
         match system {
             System::Redis => Some(Self::Redis(redis::Machine::new(role))),
             System::ClickHouse => Some(Self::ClickHouse(clickhouse::Machine::new(role))),
+            System::PostgreSql => Some(Self::PostgreSql(postgresql::Machine::new(role))),
+            System::MySql => Some(Self::MySql(mysql::Machine::new(role))),
+            System::Memcached => Some(Self::Memcached(memcached::Machine::new(role))),
+            System::MongoDb => Some(Self::MongoDb(mongodb::Machine::new(role))),
             System::Cassandra => Some(Self::Cassandra(cassandra::Machine::new(role))),
             _ => None,
         }
@@ -69,7 +91,16 @@ impl Machine {
     pub(super) fn call_begins(&mut self) {
         match self {
             Self::Redis(machine) => machine.call_begins(),
-            Self::Cassandra(_) | Self::ClickHouse(_) => {}
+            Self::PostgreSql(machine) => machine.call_begins(),
+            Self::Memcached(machine) => machine.call_begins(),
+            Self::MySql(_) | Self::MongoDb(_) | Self::Cassandra(_) | Self::ClickHouse(_) => {}
+        }
+    }
+
+    /// All of such a call has passed.
+    pub(super) fn call_ends(&mut self, now_ns: u64, host: &mut impl Host) {
+        if let Self::Memcached(machine) = self {
+            machine.call_ends(now_ns, host);
         }
     }
 
@@ -91,12 +122,16 @@ impl Machine {
     /// fed last are beyond that point.
     pub(super) fn turns_to_tls(&self) -> Option<usize> {
         match self {
-            Self::Redis(_) | Self::Cassandra(_) | Self::ClickHouse(_) => None,
+            Self::PostgreSql(machine) => machine.turns_to_tls(),
+            Self::MySql(machine) => machine.turns_to_tls(),
+            _ => None,
         }
     }
 }
 
-/// Whether the first byte of what a client says to one of these can be `first`, where it can be no request of HTTP.
-pub(super) fn may_begin(first: u8) -> bool {
-    matches!(first, b'*' | 0 | 3..=5)
+/// Whether what a client says to one of these can begin with `front`, where it can be no request of HTTP.
+pub(super) fn may_begin(front: &[u8]) -> bool {
+    matches!(front.first(), Some(b'*' | 0 | 3..=5))
+        || memcached::begins(front) == Some(true)
+        || mongodb::begins(front) == Some(true)
 }

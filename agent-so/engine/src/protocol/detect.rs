@@ -15,7 +15,7 @@ const ANSWER_BUDGET: u32 = 64 * 1024;
 type Judge = fn(&[u8], &[u8]) -> Probe;
 
 /// The protocols: how many first bytes of a direction each wants to see, and its opinion of them. A new one is one more line.
-const PROBES: [(Protocol, usize, Judge); 6] = [
+const PROBES: [(Protocol, usize, Judge); 10] = [
     (Protocol::Http2, http2::PREFIX_MAX, http2::probe),
     (Protocol::Http1, http1::PREFIX_MAX, http1::probe),
     (Protocol::FastCgi, fastcgi::PREFIX_MAX, fastcgi::probe),
@@ -23,6 +23,26 @@ const PROBES: [(Protocol, usize, Judge); 6] = [
         Protocol::Db(System::Redis),
         db::REDIS_PREFIX_MAX,
         db::probe_redis,
+    ),
+    (
+        Protocol::Db(System::PostgreSql),
+        db::POSTGRESQL_PREFIX_MAX,
+        db::probe_postgresql,
+    ),
+    (
+        Protocol::Db(System::MySql),
+        db::MYSQL_PREFIX_MAX,
+        db::probe_mysql,
+    ),
+    (
+        Protocol::Db(System::Memcached),
+        db::MEMCACHED_PREFIX_MAX,
+        db::probe_memcached,
+    ),
+    (
+        Protocol::Db(System::MongoDb),
+        db::MONGODB_PREFIX_MAX,
+        db::probe_mongodb,
     ),
     (
         Protocol::Db(System::Cassandra),

@@ -18,7 +18,7 @@ pub mod scan;
 #[cfg(test)]
 mod tests;
 
-use super::{Direction, Ended, ExchangeId, HeadPart, Host, Probe};
+use super::{Direction, Ended, ExchangeId, HeadPart, Host, Probe, db};
 use crate::exchange::{Fault, Kind};
 use line::{Part, RequestLine, blank_lines};
 use pending::Pending;
@@ -77,6 +77,12 @@ fn side(prefix: &[u8]) -> Side {
     }
     if HTTP2.starts_with(prefix) {
         return Side::Unknown;
+    }
+    // Keys of memcached are often paths and URLs: there the end of the line decides.
+    match db::memcached_begins(prefix, prefix.len() >= PREFIX_MAX) {
+        Some(true) => return Side::NoRequest,
+        Some(false) => return Side::Unknown,
+        None => {}
     }
     let mut line = RequestLine::default();
     let mut rest = &prefix[blank_lines(prefix)..];

@@ -47,6 +47,8 @@ pub(super) struct Recorder {
     pub(super) verdict: Option<Verdict>,
     /// What passes at a database's own end is of no interest.
     pub(super) no_servers: bool,
+    /// What greeted at the same peer before.
+    pub(super) greeted: System,
     /// One thread sends all.
     pub(super) same_sender: bool,
 }
@@ -202,6 +204,7 @@ impl Recorder {
                     break;
                 }
             }
+            stream.call_ends(now, self);
         }
         if self.verdict == Some(Verdict::Opaque) {
             assert_eq!(stream.open_exchange(), None);
@@ -215,6 +218,10 @@ impl Recorder {
 }
 
 impl Host for Recorder {
+    fn greeted_as(&mut self) -> System {
+        self.greeted
+    }
+
     fn same_sender(&self) -> bool {
         self.same_sender
     }

@@ -3,6 +3,7 @@
 //! The making of a connection has no convention of its own: it is called `connect`, as the SDKs' instrumentations of
 //! SQLAlchemy and others do.
 
+mod memcached;
 mod redis;
 mod sql;
 #[cfg(test)]
@@ -133,13 +134,19 @@ pub fn describe(ex: &Exchange, mode: QueryText, scratch: &mut Scratch, sink: &mu
         sql::show(ex, dialect, mode, &mut bytes[..], summary, shown);
     } else if system == System::Redis {
         redis::show(ex, mode, &mut bytes[..], shown);
+    } else if system == System::Memcached {
+        memcached::show(ex, mode, &mut bytes[..], shown);
     }
     for (field, text) in [
         (Field::Operation, &mut shown.operation),
         (Field::Collection, &mut shown.collection),
     ] {
-        if text.is_empty() && !ex.is_cut(field) {
-            push_lossy(ex.text(field).unwrap_or_default(), false, text);
+        // What the protocol says is certain.
+        if let Some(told) = ex.text(field)
+            && !(ex.is_cut(field) || ex.db.is_connect)
+        {
+            text.clear();
+            push_lossy(told, false, text);
         }
     }
     namespace.clear();

@@ -12,7 +12,7 @@ use crate::sys::process::State;
 use crate::sys::{clock, memory, thread};
 use agent_engine::protocol::http1::Tail;
 use agent_engine::protocol::outgoing::{Head, RequestScan, Scan};
-use agent_engine::protocol::{Direction, Verdict};
+use agent_engine::protocol::{Direction, FRONT, Verdict, may_begin_query};
 
 /// Most bytes of a write that are looked at for the end of a head: on HTTP/2 other streams' DATA may stand in front.
 const HEAD_LIMIT: usize = 4 * 1024 * 1024;
@@ -51,7 +51,8 @@ pub(super) fn prepare<'a>(at: &At, program: Stretch<'a>) -> Option<Plan<'a>> {
     let mut locked = at.lock()?;
     let inner = &mut *locked;
     session::bind(at, inner);
-    if inner.stream.is_query(first(program)) {
+    let mut room = [0; FRONT];
+    if inner.stream.is_query(front(program, &mut room)) {
         feed_ahead(at, inner, program);
         return None;
     }
@@ -151,8 +152,10 @@ fn feed_ahead(at: &At, inner: &mut Inner, program: Stretch<'_>) {
         let verdict = inner.stream.feed(Direction::Out, bytes, now, &mut scribe);
         verdict != Verdict::Opaque
     });
+    inner.stream.call_ends(now, &mut scribe);
     inner.meta.fed_ahead += fed;
-    at.conn.set_hint(QUERIES, true);
+    // The first byte alone may have been another protocol's.
+    at.conn.set_hint(QUERIES, inner.stream.is_query(&[]));
 }
 
 /// The plan for a write that goes on with an edit: after a short write, or after one that could not write anything. In
@@ -259,18 +262,21 @@ fn request_end(tail: Tail, rest: Stretch<'_>) -> usize {
 /// Whether a request could begin with these bytes. What handlers of signals write to wake a loop (Python writes the signal's
 /// number) does not: a runtime must not be asked anything there.
 pub(super) fn may_begin_request(program: Stretch<'_>) -> bool {
-    let first = first(program);
-    first.is_ascii_alphabetic() || first == b'*'
+    let mut room = [0; FRONT];
+    let front = front(program, &mut room);
+    front.first().is_some_and(u8::is_ascii_alphabetic) || may_begin_query(front)
 }
 
-/// The first byte of what is about to be written; 0 where it cannot be read.
-fn first(program: Stretch<'_>) -> u8 {
-    let mut first = 0;
+/// The first bytes of what is about to be written, as far as they can be read.
+fn front<'a>(program: Stretch<'_>, room: &'a mut [u8; FRONT]) -> &'a [u8] {
+    let mut len = 0;
     look(program, |bytes| {
-        first = bytes.first().copied().unwrap_or_default();
-        false
+        let more = bytes.len().min(FRONT - len);
+        room[len..len + more].copy_from_slice(&bytes[..more]);
+        len += more;
+        len < FRONT
     });
-    first
+    &room[..len]
 }
 
 /// Looks for the end of a request's head in what the program is about to write.

@@ -28,6 +28,8 @@ use std::sync::OnceLock;
 const SCRIPT: &str = concat!(
     include_str!("assets/routes.js"),
     include_str!("assets/http2.js"),
+    include_str!("assets/pg.js"),
+    include_str!("assets/mysql2.js"),
     include_str!("assets/node.js")
 );
 /// The frameworks whose routes can be read, by the names that the script knows.

@@ -128,3 +128,29 @@ fn broken_files_are_read_to_their_end() {
     }
     assert!(lost > 20, "offsets, sizes and names matter");
 }
+
+#[test]
+fn what_is_near_a_function_is_found_by_the_same_rules() {
+    let names = b"\0my_one\0my_two\0xmy_two\0other_two\0my_on\0my_three\0";
+    let at = |name: &[u8]| memmem::find(names, name).unwrap() as u8;
+    let [one, two] = [at(b"my_one\0"), at(b"my_two\0")];
+    let within = at(b"xmy_two\0") + 1;
+    let rest = [(at(b"my_on\0"), 0x70), (at(b"other_two\0"), 0x60)];
+    let cases: [(&[(u8, usize)], Option<usize>); 3] = [
+        (&[(one, 0x40), (two, 0x50)], Some(0x1050)),
+        (&[(one, 0x40), (two, 0x50), (within, 0x50)], Some(0x1050)),
+        (&[(one, 0x40), (two, 0x50), (within, 0x80)], None),
+    ];
+    for (functions, expected) in cases {
+        let (file, object) = small_file(names, &[functions, &rest].concat());
+        let table = Table::of(&file, &object).unwrap();
+        let find = |name| table.find(name).map(|f| f.address);
+        assert_eq!(find("my_one"), Some(0x1040));
+        assert_eq!(table.near.borrow().prefix, b"my_");
+        assert_eq!(find("my_two"), expected);
+        assert_eq!(find("my_on"), Some(0x1070));
+        assert_eq!(find("other_two"), Some(0x1060));
+        assert_eq!(find("my_three"), None);
+        assert_eq!(find("my_on"), Some(0x1070));
+    }
+}

@@ -202,6 +202,8 @@ impl Machine {
             .filter(|e| e.purpose == Purpose::Query);
         self.is_first = alone || newest.is_none_or(|entry| entry.sets_up);
         if !self.is_first {
+            // From its first byte on: what was sent before may be answered while this one is still being sent.
+            self.pending.join();
             self.open = self.pending.newest().map_or(ExchangeId(0), |e| e.id);
             return;
         }
@@ -222,7 +224,7 @@ impl Machine {
             // No reply, or replies without end: nothing that comes later can be understood.
             self.discard(open, host);
             self.ends = true;
-            if self.pending.is_empty() {
+            if self.pending.is_empty() || !self.is_first {
                 self.conclude(Fault::None, now, host);
             }
             return;
@@ -245,7 +247,6 @@ impl Machine {
             self.subscribed = true;
         }
         if !self.is_first {
-            self.pending.join();
             if open != ExchangeId(0) {
                 let db = &mut host.exchange(open).db;
                 db.batch = db.batch.max(1).saturating_add(1);
@@ -337,6 +338,10 @@ impl Machine {
         if entry.replies > 1 {
             self.pending.answered();
             return;
+        }
+        if self.open == entry.id && self.open != ExchangeId(0) {
+            // An answer to what is still being sent: the same.
+            return self.conclude(Fault::None, now, host);
         }
         self.pending.pop();
         if entry.sets_up {

@@ -53,6 +53,14 @@ impl<T: Copy + Default, const N: usize> Ring<T, N> {
         Some(&mut self.entries[last])
     }
 
+    /// The oldest one like that.
+    pub(super) fn find(&mut self, wanted: impl Fn(&T) -> bool) -> Option<&mut T> {
+        let at = (0..self.len)
+            .map(|i| self.place(i))
+            .find(|i| wanted(&self.entries[*i]))?;
+        Some(&mut self.entries[at])
+    }
+
     /// All of them, oldest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = T> {
         (0..self.len).map(|i| self.entries[self.place(i)])
@@ -83,6 +91,8 @@ mod tests {
             assert_eq!(ring.len(), 3);
             let all: Vec<u32> = ring.iter().collect();
             assert_eq!(all, [round * 10 + 1, round * 10 + 2, 7]);
+            assert_eq!(ring.find(|entry| *entry == 7), Some(&mut 7));
+            assert_eq!(ring.find(|entry| *entry == round * 10), None);
             *ring.oldest().unwrap() += 1;
             assert_eq!(ring.pop(), Some(round * 10 + 2));
             assert_eq!((ring.pop(), ring.pop()), (Some(round * 10 + 2), Some(7)));

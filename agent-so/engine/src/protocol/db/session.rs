@@ -68,6 +68,14 @@ impl Session {
         self.connect = ExchangeId(0);
     }
 
+    /// It was no such connection.
+    pub(super) fn connect_discarded(&mut self, host: &mut impl Host) {
+        if let Some(id) = self.connecting() {
+            host.discard(id);
+        }
+        self.connect = ExchangeId(0);
+    }
+
     /// A new exchange that begins at `now`; zero when there is no room, or it is not wanted. The caller tells of its head
     /// when all is known of it ([`Host::request_head`]).
     pub(super) fn open(&self, now: u64, host: &mut impl Host) -> ExchangeId {

@@ -1,5 +1,9 @@
 //! Texts that a connection remembers: prepared statements, and what else is referred to later by a name or number.
 
+use crate::exchange::Field;
+use crate::protocol::wide::WideId;
+use crate::protocol::{ExchangeId, Host};
+
 /// Longest text kept, bytes; what is longer is cut here.
 pub(in crate::protocol) const TEXT_MAX: usize = crate::exchange::QUERY_MAX;
 /// Bytes of all of them.
@@ -22,6 +26,8 @@ pub(in crate::protocol) struct Texts {
 struct Entry {
     key: u64,
     start: u64,
+    /// How many were begun before it.
+    number: u64,
     len: u16,
     is_cut: bool,
     is_there: bool,
@@ -57,6 +63,18 @@ impl Texts {
 
     /// Begins the text that `key` names from here on; [`Texts::append`] gives it bytes.
     pub(in crate::protocol) fn begin(&mut self, key: u64) {
+        if let Some(last) = self.begun.checked_sub(1)
+            && let Some(entry) = self.entries.get((last % TEXTS as u64) as usize)
+            && (entry.key, entry.is_there) == (key, true)
+        {
+            // Set again and again: that must not displace the others. What it did displace stays so.
+            let (start, used) = (entry.start, self.used);
+            for entry in &mut self.entries {
+                entry.is_there &= entry.start + ARENA as u64 >= used;
+            }
+            self.begun = last;
+            self.used = start;
+        }
         self.remove(key);
         // A text stands in one piece.
         let left = ARENA - (self.used % ARENA as u64) as usize;
@@ -67,6 +85,7 @@ impl Texts {
         self.entries[at] = Entry {
             key,
             start: self.used,
+            number: self.begun,
             len: 0,
             is_cut: false,
             is_there: true,
@@ -104,17 +123,46 @@ impl Texts {
         self.append(text);
     }
 
+    fn entry(&self, key: u64) -> Option<&Entry> {
+        let entry = self.entries.iter().find(|e| e.is_there && e.key == key)?;
+        (entry.start + ARENA as u64 >= self.used).then_some(entry)
+    }
+
     /// The text of `key`, if it has one that is still kept.
     pub(in crate::protocol) fn find(&self, key: u64) -> Option<Found<'_>> {
-        let entry = self.entries.iter().find(|e| e.is_there && e.key == key)?;
-        if entry.start + (ARENA as u64) < self.used {
-            return None;
-        }
+        let entry = self.entry(key)?;
         let at = (entry.start % ARENA as u64) as usize;
         Some(Found {
             text: &self.arena[at..at + usize::from(entry.len)],
             is_cut: entry.is_cut,
         })
+    }
+
+    /// Gives `to` the text that `from` has; without one it names nothing from here on.
+    pub(in crate::protocol) fn copy(&mut self, from: u64, to: u64) {
+        let Some(source) = self.entry(from).copied() else {
+            return self.remove(to);
+        };
+        self.begin(to);
+        let len = usize::from(source.len);
+        let at = (source.start % ARENA as u64) as usize;
+        let into = (self.used % ARENA as u64) as usize;
+        self.arena.copy_within(at..at + len, into);
+        self.used += u64::from(source.len);
+        let last = (self.begun - 1) % TEXTS as u64;
+        self.entries[last as usize].len = source.len;
+        self.entries[last as usize].is_cut = source.is_cut;
+    }
+
+    /// The text of `key` is in use: it does not give way before those that are not.
+    pub(in crate::protocol) fn renew(&mut self, key: u64) {
+        let half = TEXTS as u64 / 2;
+        let old = self.begun.saturating_sub(half);
+        if let Some(entry) = self.entry(key)
+            && (entry.number < old || entry.start + ARENA as u64 / 2 < self.used)
+        {
+            self.copy(key, key);
+        }
     }
 
     /// `key` names nothing from here on.
@@ -127,12 +175,46 @@ impl Texts {
     }
 }
 
-/// A key for a name (FNV-1a), apart from those of another `space`.
+/// Appends the text that `key` has in the memory `wide` to the query of the exchange `id`, begun before.
+pub(in crate::protocol) fn recall(wide: WideId, key: u64, id: ExchangeId, host: &mut impl Host) {
+    let mut piece = [0; 256];
+    let mut at = 0;
+    loop {
+        let Some(found) = host.wide_mut(wide).texts.find(key) else {
+            return;
+        };
+        let is_cut = found.is_cut;
+        let rest = found.text.get(at..).unwrap_or_default();
+        let len = rest.len().min(piece.len());
+        piece[..len].copy_from_slice(&rest[..len]);
+        let exchange = host.exchange(id);
+        exchange.append(Field::Query, &piece[..len], TEXT_MAX);
+        if len < piece.len() {
+            if is_cut {
+                // One byte more than there is room for.
+                exchange.append(Field::Query, b" ", at + len);
+            }
+            return;
+        }
+        at += len;
+    }
+}
+
+/// The key of an empty name in a `space`, apart from those of the others (FNV-1a).
+pub(in crate::protocol) fn key_begins(space: u8) -> u64 {
+    0xcbf2_9ce4_8422_2325 ^ u64::from(space)
+}
+
+/// The key of a name that `bytes` go on with.
+pub(in crate::protocol) fn key_goes_on(key: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(key, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
+    })
+}
+
+/// The key of a name in a `space`.
 pub(in crate::protocol) fn key_of(space: u8, name: &[u8]) -> u64 {
-    name.iter()
-        .fold(0xcbf2_9ce4_8422_2325 ^ u64::from(space), |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
-        })
+    key_goes_on(key_begins(space), name)
 }
 
 #[cfg(test)]
@@ -188,6 +270,79 @@ mod tests {
                     if let Some(found) = store.find(old) {
                         assert!(found.text.starts_with(format!("{old}:").as_bytes()));
                     }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_used_stays_and_what_is_replaced_takes_no_room() {
+        let mut store = Box::<Texts>::default();
+        let long = |n: usize| {
+            let mut bytes = format!("{n}:").into_bytes();
+            bytes.resize(TEXT_MAX, b'x');
+            bytes
+        };
+        store.set(1, b"used");
+        store.set(2, b"unused");
+        for n in 0..1000 {
+            store.set(3, &long(n));
+            assert_eq!(store.find(3).unwrap().text, long(n));
+        }
+        assert_eq!(text(&store, 2), Some((b"unused".to_vec(), false)));
+        for n in 0..1000usize {
+            store.renew(1);
+            store.set(
+                10 + n as u64,
+                &long(n)[..if n < 500 { TEXT_MAX } else { 20 }],
+            );
+            assert_eq!(text(&store, 1), Some((b"used".to_vec(), false)));
+        }
+        assert_eq!(text(&store, 2), None);
+        store.set(4, &[b'x'; TEXT_MAX + 1]);
+        store.copy(4, 5);
+        store.copy(1, 6);
+        assert_eq!(store.find(5), store.find(4));
+        assert_eq!(text(&store, 6), text(&store, 1));
+        store.copy(99, 6);
+        assert_eq!(text(&store, 6), None);
+    }
+
+    /// Whatever is done, a text that is found is the one that was set last.
+    #[test]
+    fn no_text_is_ever_anothers() {
+        let mut store = Box::<Texts>::default();
+        let mut model = std::collections::HashMap::new();
+        let mut seed = 1u64;
+        for n in 0..200_000u64 {
+            seed = seed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            let (what, key, other) = (seed >> 60, seed >> 40 & 31, seed >> 50 & 31);
+            match what {
+                0..12 => {
+                    let len = (seed >> 20) as usize % if n % 1000 < 500 { 50 } else { 5000 };
+                    let mut bytes = n.to_string().into_bytes();
+                    bytes.resize(len.max(8), b'.');
+                    store.set(key, &bytes);
+                    bytes.truncate(TEXT_MAX);
+                    model.insert(key, bytes);
+                }
+                12 => {
+                    let is_there = store.find(key).is_some();
+                    store.copy(key, other);
+                    match is_there {
+                        true => model.insert(other, model[&key].clone()),
+                        false => model.remove(&other),
+                    };
+                }
+                13 => store.renew(key),
+                _ => {
+                    store.remove(key);
+                    model.remove(&key);
+                }
+            }
+            for key in [key, other, n % 32] {
+                if let Some(found) = store.find(key) {
+                    assert_eq!(found.text, model[&key], "{n}");
                 }
             }
         }

@@ -4,7 +4,10 @@ use super::Shown;
 use crate::config::db::QueryText;
 use crate::exchange::{Exchange, Field};
 use crate::semconv::text::push_lossy;
-use crate::sql::{Dialect, Query, Summary, analyze};
+use crate::sql::{Dialect, Query, SUMMARY_MAX, Summary, analyze};
+
+/// Before the name of a statement that was sent with several sets of values at once.
+const BATCH: &str = "BATCH ";
 
 /// Words that make a statement one that may hold a password: it is never shown as it is.
 const SECRET: [&[u8]; 5] = [
@@ -49,22 +52,24 @@ pub(super) fn show(
         text.push_str(part.unwrap_or_default());
     }
     if ex.db.batch > 1 {
-        let certain = !query.cut && !analysis.doubtful;
-        let statements = if certain { analysis.statements } else { 0 };
-        name_batch(statements, shown);
+        // Of several, the last one may be another than it looks.
+        let unsure = (query.cut || analysis.doubtful) && analysis.statements > 1;
+        name_batch(if unsure { 0 } else { analysis.statements }, shown);
     }
 }
 
 /// Names a batch of `statements` different ones (1: all are the same, 0: not known) after what all of them are.
 fn name_batch(statements: u32, shown: &mut Shown) {
-    let each = repeated(&shown.summary, statements as usize).unwrap_or_default();
+    let each = repeated(&shown.summary, statements as usize)
+        .filter(|each| BATCH.len() + each.len() <= SUMMARY_MAX)
+        .unwrap_or_default();
     let operation = if statements == 1 {
         shown.operation.as_str()
     } else {
         each.split(' ').next().unwrap_or_default()
     };
-    let operation = format!("BATCH {operation}");
-    let summary = format!("BATCH {each}");
+    let operation = format!("{BATCH}{operation}");
+    let summary = format!("{BATCH}{each}");
     for (text, new) in [
         (&mut shown.operation, operation),
         (&mut shown.summary, summary),

@@ -281,3 +281,68 @@ fn what_cassandra_was_asked_for() {
     ex.db.consistency = 12;
     assert!(!line_with(&ex, QueryText::Off).contains("consistency"));
 }
+
+#[test]
+fn commands_of_memcached() {
+    let rows: [(&str, u32, &str, &str, &str); 9] = [
+        ("get k\r\n", 1, "get", "get k", "get k"),
+        ("get k l\r\n", 1, "get", "get k ?", "get k l"),
+        ("set k 0 60 5\r\n", 1, "set", "set k ? ? ?", "set k 0 60 5"),
+        ("mn\r\n", 1, "mn", "mn", "mn"),
+        (
+            "set a 0 0 1\r\nset b 0 0 1\r\n",
+            2,
+            "BATCH set",
+            "set a ? ? ?; set b ? ? ?",
+            "set a 0 0 1; set b 0 0 1",
+        ),
+        (
+            "set a 0 0 1\r\nget b\r\n",
+            2,
+            "BATCH",
+            "set a ? ? ?; get b",
+            "set a 0 0 1; get b",
+        ),
+        ("mg a v q\r\nmn\r\n", 1, "mg", "mg a ? ?", "mg a v q"),
+        (
+            "get a\r\nget b\r\nnoop\r\n",
+            2,
+            "BATCH get",
+            "get a; get b",
+            "get a; get b",
+        ),
+        ("nonsense secret\r\n", 1, "memcached", "", ""),
+    ];
+    for (raw, batch, name, sanitized, whole) in rows {
+        let mut ex = statement(System::Memcached, raw);
+        ex.clear(Field::Namespace);
+        ex.db.batch = batch;
+        for (mode, text) in [
+            (QueryText::Off, ""),
+            (QueryText::Sanitized, sanitized),
+            (QueryText::Raw, whole),
+        ] {
+            let line = line_with(&ex, mode);
+            assert!(
+                line.starts_with(&format!("{name} db.system.name=memcached")),
+                "{line}"
+            );
+            let shown = line
+                .split_once(" db.query.text=")
+                .map_or("", |(_, rest)| rest);
+            let shown = shown.split(" db.operation.batch").next();
+            assert_eq!(shown, Some(text), "{raw}");
+            assert_eq!(line.contains("batch.size=#2"), batch == 2);
+        }
+    }
+    // Half a command, and half a batch.
+    let mut ex = statement(System::Memcached, "");
+    ex.clear(Field::Namespace);
+    ex.set(Field::Query, b"get a\r\nget abc", 13);
+    ex.db.batch = 3;
+    let line = line_with(&ex, QueryText::Sanitized);
+    assert!(
+        line.starts_with("BATCH db.") && line.contains("db.query.text=get a; get ? "),
+        "{line}"
+    );
+}

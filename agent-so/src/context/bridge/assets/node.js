@@ -143,6 +143,22 @@ try {
     requests.run(EVENT, follow_http2, socket, { native, tokens, requests, nobody: EVENT, asking, replace, begin, tell_route });
   };
 
+  let drivers = [follow_pg, follow_mysql2];
+  let files_seen = 0;
+  /** Follows clients of databases once the program has loaded them. */
+  const look_for_drivers = () => {
+    const files = drivers.length && Object.keys(require.cache).length;
+    if (files === files_seen) return;
+    files_seen = files;
+    drivers = drivers.filter((follow) => {
+      try {
+        return !follow(requests, EVENT, replace);
+      } catch {
+        return false;
+      }
+    });
+  };
+
   let installed = false;
   let marks_bodies = false;
   // Before the first request nobody has a token: until then nothing is replaced, and nothing loaded.
@@ -152,6 +168,7 @@ try {
     install();
   };
   const install = () => {
+    look_for_drivers();
     const net = require('net');
     const { ClientRequest, IncomingMessage } = require('http');
     if (routers.includes('KOA')) router_routes.follow_koa(tokens.found);
@@ -172,6 +189,7 @@ try {
     });
     replace(net.Socket.prototype, 'connect', (original) => function (...args) {
       if (requests.getStore() === undefined) return Reflect.apply(original, this, args);
+      look_for_drivers();
       const token = mine() ?? undefined;
       const socket = requests.run({ token }, on_behalf, token, original, this, args);
       watch_connects(this._handle);

@@ -21,7 +21,7 @@ def wrap_start(start):
     @functools.wraps(start)
     def inner(self):
         # A pool's thread works for all that hand it something, not for the first of them.
-        value = 0 if getattr(self, "_target", None) is worker else current()
+        value = 0 if getattr(self, "_target", None) is worker or is_of_aiosqlite(self) else current()
         if not value:
             return start(self)
         run = self.run
@@ -36,6 +36,31 @@ def wrap_start(start):
         except BaseException:
             self.__dict__.pop("run", None)
             raise
+
+    return inner
+
+
+def is_of_aiosqlite(thread):
+    run = getattr(thread, "_target", None) or type(thread)
+    if getattr(run, "__module__", "") != "aiosqlite.core":
+        return False
+    look_at_aiosqlite()
+    return True
+
+
+def look_at_aiosqlite():
+    connection = getattr(sys.modules.get("aiosqlite.core"), "Connection", None)
+    execute = getattr(connection, "_execute", None)
+    if execute and not hasattr(execute, "__wrapped__"):
+        connection._execute = wrap_execute(execute)
+
+
+# What a connection's thread is given to do.
+def wrap_execute(execute):
+    @functools.wraps(execute)
+    def inner(self, fn, *args, **kwargs):
+        value = current()
+        return execute(self, within(value, fn) if value else fn, *args, **kwargs)
 
     return inner
 
@@ -60,6 +85,7 @@ def inherit(greenlet):
 worker = getattr(pools, "_worker", threading)
 pools.ThreadPoolExecutor.submit = wrap_submit(pools.ThreadPoolExecutor.submit)
 threading.Thread.start = wrap_start(threading.Thread.start)
+look_at_aiosqlite()
 gevent = sys.modules.get("gevent.greenlet")
 eventlet = sys.modules.get("eventlet.greenthread")
 if gevent or eventlet:

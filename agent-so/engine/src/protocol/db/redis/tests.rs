@@ -385,3 +385,26 @@ fn libraries_that_gather_what_many_ask_for() {
         assert_eq!(told[1..], *expected, "{library}");
     }
 }
+
+#[test]
+fn an_answer_while_a_pipeline_is_still_being_sent() {
+    let ping = command(&["PING"]);
+    let cut = [&ping[..], &ping[..5]].concat();
+    let (spans, _) = run(&[
+        Out(cut),
+        In(text("+PONG\r\n")),
+        Out(ping[5..].to_vec()),
+        In(text("+PONG\r\n")),
+        Close,
+    ]);
+    assert_eq!(spans[1..], [format!("{PING}{PING}@0 10-40")]);
+}
+
+#[test]
+fn an_answer_to_what_was_not_yet_sent() {
+    let ping = command(&["PING"]);
+    let cut = [&ping[..], &ping[..5]].concat();
+    let (spans, verdict) = run(&[Out(cut), In(text("+PONG\r\n+PONG\r\n")), Out(ping)]);
+    assert_eq!(spans[1..], [format!("{PING}*1 $@0 10-20")]);
+    assert_eq!(verdict, Some(Verdict::Opaque));
+}

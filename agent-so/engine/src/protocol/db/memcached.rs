@@ -1,0 +1,537 @@
+//! memcached: its text protocol, with the meta commands, and its binary protocol.
+//!
+//! Commands that leave in one call are one exchange. Answers come in order; of commands that may be answered or not, those that
+//! ask for values are over when a later one is answered, and those that store when they are sent, as those with `noreply`.
+//! What SASL passes belongs to the making of the connection.
+//!
+//! A few lower-case words are no proof: a connection that begins with them is only believed once the server has answered
+//! in kind, or a value has followed as it was announced. Until then nothing is told, and forgotten if it was wrong.
+
+mod binary;
+mod class;
+mod command;
+mod reply;
+#[cfg(test)]
+mod tests;
+
+use super::ring::Ring;
+use super::session::Session;
+use crate::exchange::{Fault, Field, Kind, QUERY_MAX, System, VALUE_MAX};
+use crate::protocol::{Direction, Ended, ExchangeId, Host, Probe};
+use binary::Packets;
+use class::Classes;
+pub(in crate::protocol) use command::begins as text_begins;
+use command::{Command, Commands};
+use reply::Replies;
+
+/// Longest prefix of a direction that [`probe`] wants to see, bytes.
+pub(in crate::protocol) const PREFIX_MAX: usize = 43;
+/// How many exchanges may wait. Beyond that they are counted, not recorded.
+const PENDING: usize = 16;
+
+/// Judges the first bytes of both directions: the client begins, and the server has not said anything else before.
+pub(in crate::protocol) fn probe(in_prefix: &[u8], out_prefix: &[u8]) -> Probe {
+    let judged = |commands: &[u8], replies: &[u8]| match begins(commands) {
+        Some(true) if !replies.is_empty() && !answers(replies) => None,
+        other => other,
+    };
+    match (judged(in_prefix, out_prefix), judged(out_prefix, in_prefix)) {
+        (Some(true), _) => Probe::Yes(Kind::Server),
+        (_, Some(true)) => Probe::Yes(Kind::Client),
+        (None, _) | (_, None) => Probe::No,
+        _ => Probe::More,
+    }
+}
+
+/// Whether these are the first bytes of a command; `None`: they are not even its beginning.
+pub(in crate::protocol) fn begins(prefix: &[u8]) -> Option<bool> {
+    let text = text_begins(prefix, prefix.len() >= PREFIX_MAX);
+    match binary::begins(prefix) {
+        Some(known) if text.is_none() || known => Some(known),
+        _ => text,
+    }
+}
+
+/// Whether a server can have begun so.
+fn answers(prefix: &[u8]) -> bool {
+    let end = prefix.iter().position(|b| matches!(b, b' ' | b'\r'));
+    let class = end.and_then(|end| class::of(&prefix[..end]));
+    prefix[0] == 0x81 || class.is_some_and(|class| class & (class::OTHER | class::NUMBER) == 0)
+}
+
+/// Commands that were sent together.
+#[derive(Clone, Copy, Debug, Default)]
+struct Entry {
+    /// Zero when it is not recorded, or over.
+    id: ExchangeId,
+    /// Answers that will certainly come.
+    answers: u32,
+    /// What these can be.
+    classes: Classes,
+    /// What those can be that may come.
+    shows: Classes,
+    /// It is not over before something later is answered.
+    waits: bool,
+    /// It is part of the making of the connection.
+    sets_up: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(u8)]
+enum Syntax {
+    #[default]
+    Unknown = 0,
+    Text(Commands, Replies),
+    Binary(Packets, Packets),
+}
+
+/// The state of one connection, seen from one of its ends.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::protocol) struct Machine {
+    session: Session,
+    syntax: Syntax,
+    /// No other protocol can look like what was seen.
+    proven: bool,
+    /// Nothing but the setting up of the connection was seen so far.
+    setting_up: bool,
+    /// What is sent next may join the newest exchange: it leaves in the same call, or has to be waited for.
+    joins: bool,
+    /// The command being read is the first of its exchange.
+    is_first: bool,
+    /// The exchange of the command that is being read; zero when it is not recorded.
+    open: ExchangeId,
+    pending: Ring<Entry, PENDING>,
+    /// What may still come back of commands that are over.
+    stray: Classes,
+}
+
+impl Machine {
+    pub(super) fn new(role: Kind) -> Self {
+        Self {
+            session: Session::new(System::Memcached, role),
+            setting_up: true,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn role(&self) -> Kind {
+        self.session.role
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.session.over
+    }
+
+    /// The oldest unfinished exchange.
+    pub(super) fn open_exchange(&self) -> Option<ExchangeId> {
+        let some = |id: &ExchangeId| *id != ExchangeId(0);
+        let read = Some(self.open).filter(|id| self.is_first && some(id));
+        let waiting = || self.pending.iter().map(|entry| entry.id).find(some);
+        self.session.connecting().or_else(waiting).or(read)
+    }
+
+    /// What passes next does so in another call of the program's.
+    pub(super) fn call_begins(&mut self) {
+        self.joins = self.pending.newest().is_some_and(|newest| newest.waits);
+    }
+
+    /// All of a call has passed: what nobody waits for is over with it.
+    pub(super) fn call_ends<H: Host>(&mut self, now: u64, host: &mut H) {
+        let between = match &self.syntax {
+            Syntax::Unknown => return,
+            Syntax::Text(commands, _) => commands.is_between(),
+            Syntax::Binary(packets, _) => packets.is_between(),
+        };
+        let Some(newest) = self.pending.newest() else {
+            return;
+        };
+        if !between || newest.answers > 0 || newest.waits || !self.proven {
+            return;
+        }
+        let id = std::mem::take(&mut newest.id);
+        self.joins = false;
+        self.session.finish(id, Fault::None, now, host);
+        self.drop_answered(now, host);
+    }
+
+    pub(super) fn feed<H: Host>(&mut self, dir: Direction, bytes: &[u8], now: u64, host: &mut H) {
+        let Some(first) = bytes.first() else { return };
+        if matches!(self.syntax, Syntax::Unknown) {
+            self.syntax = if first.is_ascii_lowercase() {
+                Syntax::Text(Commands::default(), Replies::default())
+            } else {
+                Syntax::Binary(Packets::new(false), Packets::new(true))
+            };
+        }
+        let asks = self.asks(dir);
+        let mut rest = bytes;
+        while !rest.is_empty() && !self.session.over {
+            let used = match (&mut self.syntax, asks) {
+                (Syntax::Unknown, _) => return,
+                (Syntax::Text(..), true) => self.text_command(rest, now, host),
+                (Syntax::Text(_, replies), false) => {
+                    let (used, next) = replies.next(rest);
+                    match next {
+                        reply::Next::More => {}
+                        reply::Next::Done(class) => {
+                            let replies = *replies;
+                            let code = (class == class::ERROR).then(|| replies.code());
+                            self.answered(class, code, now, host);
+                        }
+                        reply::Next::Bad => self.conclude(Fault::None, now, host),
+                    }
+                    used
+                }
+                (Syntax::Binary(..), true) => self.packet(rest, now, host),
+                (Syntax::Binary(_, packets), false) => {
+                    let (used, next) = packets.next(rest);
+                    if next == binary::Next::Bad {
+                        self.conclude(Fault::None, now, host);
+                    } else if packets.complete() {
+                        let header = packets.header();
+                        self.packet_answered(header, now, host);
+                    }
+                    used
+                }
+            };
+            rest = &rest[used..];
+        }
+    }
+
+    fn asks(&self, dir: Direction) -> bool {
+        (dir == Direction::Out) == (self.session.role == Kind::Client)
+    }
+
+    /// Passes over `n` bytes that were not seen.
+    pub(super) fn skip<H: Host>(&mut self, dir: Direction, n: u64, now: u64, host: &mut H) {
+        let counted = match (&mut self.syntax, self.session.role, dir) {
+            (Syntax::Unknown, ..) => false,
+            (Syntax::Text(commands, _), Kind::Client, Direction::Out)
+            | (Syntax::Text(commands, _), Kind::Server, Direction::In) => commands.skip(n),
+            (Syntax::Text(_, replies), ..) => replies.skip(n),
+            (Syntax::Binary(packets, _), Kind::Client, Direction::Out)
+            | (Syntax::Binary(packets, _), Kind::Server, Direction::In)
+            | (Syntax::Binary(_, packets), ..) => packets.skip(n),
+        };
+        if !counted {
+            self.conclude(Fault::None, now, host);
+        }
+    }
+
+    pub(super) fn ended<H: Host>(&mut self, dir: Direction, how: Ended, now: u64, host: &mut H) {
+        let between = match &self.syntax {
+            Syntax::Unknown => true,
+            Syntax::Text(_, replies) => replies.is_between(),
+            Syntax::Binary(_, packets) => packets.is_between(),
+        };
+        match how {
+            Ended::Failed(fault) => self.conclude(fault, now, host),
+            Ended::Eof if self.asks(dir) => {}
+            Ended::Eof if !between => self.conclude(Fault::ResponseTruncated, now, host),
+            Ended::Eof => self.conclude(Fault::None, now, host),
+        }
+    }
+
+    pub(super) fn close<H: Host>(&mut self, now: u64, host: &mut H) {
+        self.conclude(Fault::None, now, host);
+    }
+
+    /// Reads on in what a client says in text. Returns how many bytes that took.
+    fn text_command<H: Host>(&mut self, rest: &[u8], now: u64, host: &mut H) -> usize {
+        let Syntax::Text(commands, _) = &mut self.syntax else {
+            return rest.len();
+        };
+        let begins = commands.is_between();
+        let (used, next) = commands.next(rest);
+        let command = commands.command();
+        if begins {
+            self.command_begins(now, host);
+        }
+        match next {
+            command::Next::Line | command::Next::Done(true) => self.show(&rest[..used], host),
+            command::Next::Value | command::Next::Done(false) => {}
+            command::Next::Bad => {
+                self.show(&rest[..used], host);
+                self.conclude(Fault::None, now, host);
+                return used;
+            }
+        }
+        if matches!(next, command::Next::Done(_)) {
+            self.command_done(command, false, now, host);
+        }
+        used
+    }
+
+    /// Reads on in what a client says in packets. Returns how many bytes that took.
+    fn packet<H: Host>(&mut self, rest: &[u8], now: u64, host: &mut H) -> usize {
+        let Syntax::Binary(packets, _) = &mut self.syntax else {
+            return rest.len();
+        };
+        let begins = packets.is_between();
+        let (used, next) = packets.next(rest);
+        let header = packets.header();
+        let complete = packets.complete();
+        if begins {
+            self.command_begins(now, host);
+        }
+        match next {
+            binary::Next::Header => {
+                self.show(header.name().as_bytes(), host);
+                self.show(if header.key > 0 { b" " } else { b"" }, host);
+            }
+            // What SASL says must not be shown; its key is the name of the mechanism.
+            binary::Next::Key => self.show_key(&rest[..used], host),
+            binary::Next::More => {}
+            binary::Next::Bad => {
+                self.conclude(Fault::None, now, host);
+                return used;
+            }
+        }
+        if complete {
+            self.show(b"\r\n", host);
+            let quiet = header.is_quiet();
+            let command = Command {
+                answers: class::OTHER,
+                shows: quiet.then_some(class::OTHER),
+                is_store: quiet && !header.is_get(),
+                is_barrier: header.opcode == binary::NOOP,
+                ends: header.is_quit(),
+                is_proof: false,
+                silent: false,
+            };
+            self.command_done(command, header.sets_up(), now, host);
+        }
+        used
+    }
+
+    /// The first byte of a command passes.
+    fn command_begins<H: Host>(&mut self, now: u64, host: &mut H) {
+        self.session.connect_begins(host);
+        if self.setting_up {
+            // What was not seen of it cannot have taken longer than until now.
+            self.session.connected_ns = self.session.connected_ns.min(now);
+        }
+        self.is_first = !self.joins;
+        if !self.is_first {
+            self.open = self.pending.newest().map_or(ExchangeId(0), |e| e.id);
+            return;
+        }
+        self.open = self.session.open(now, host);
+        if self.open != ExchangeId(0) {
+            // The last text: more commands may follow.
+            host.exchange(self.open).begin(Field::Query);
+        }
+    }
+
+    fn show<H: Host>(&self, bytes: &[u8], host: &mut H) {
+        if self.open != ExchangeId(0) {
+            host.exchange(self.open)
+                .append(Field::Query, bytes, QUERY_MAX);
+        }
+    }
+
+    /// Shows a key, which may have any bytes in it.
+    fn show_key<H: Host>(&self, key: &[u8], host: &mut H) {
+        for piece in key.chunk_by(|a, b| a.is_ascii_graphic() && b.is_ascii_graphic()) {
+            let plain = piece[0].is_ascii_graphic();
+            self.show(if plain { piece } else { b"?" }, host);
+        }
+    }
+
+    fn command_done<H: Host>(&mut self, command: Command, sets_up: bool, now: u64, host: &mut H) {
+        let open = std::mem::take(&mut self.open);
+        if sets_up || command.ends {
+            // It stands for itself, and is not told of.
+            self.discard(open, host);
+            if command.ends {
+                self.drop_answered(now, host);
+                if self.pending.is_empty() {
+                    self.conclude(Fault::None, now, host);
+                }
+                return;
+            }
+        }
+        self.proven |= command.is_proof;
+        self.setting_up &= sets_up;
+        self.prove(host);
+        let certain = !command.silent && command.shows.is_none();
+        if self.is_first {
+            let entry = Entry {
+                id: if sets_up { ExchangeId(0) } else { open },
+                sets_up,
+                ..Entry::default()
+            };
+            if self.pending.len() < PENDING - 1 {
+                self.pending.push(entry);
+                if entry.id != ExchangeId(0) {
+                    host.request_head(entry.id);
+                }
+            } else {
+                // The last place is for all that found none.
+                self.discard(entry.id, host);
+                self.pending.push(Entry::default());
+            }
+        }
+        let Some(newest) = self.pending.newest() else {
+            return;
+        };
+        if open != ExchangeId(0) && newest.id == open && !(command.is_barrier && newest.waits) {
+            let batch = &mut host.exchange(open).db.batch;
+            *batch = batch.saturating_add(1);
+        }
+        newest.answers = newest.answers.saturating_add(u32::from(certain));
+        if certain {
+            newest.classes |= command.answers;
+        }
+        newest.shows |= command.shows.unwrap_or_default();
+        newest.waits = command.shows.is_some() && !command.is_store || newest.waits && !certain;
+        self.joins = !sets_up;
+    }
+
+    /// An answer came. `code`: it is an error.
+    fn answered<H: Host>(&mut self, class: Classes, code: Option<&[u8]>, now: u64, host: &mut H) {
+        self.drop_answered(now, host);
+        let stray = self.stray & class != 0;
+        let Some(oldest) = self.pending.oldest() else {
+            // To a command that is over (`noreply` does not hide errors); or the connection was not understood.
+            if !stray && class != class::ERROR {
+                self.conclude(Fault::None, now, host);
+            }
+            return;
+        };
+        let may = stray || oldest.shows & class != 0;
+        let certain = oldest.answers > 0 && oldest.classes & class != 0;
+        if may == certain {
+            // Nobody can have said that, or one of two.
+            return self.conclude(Fault::None, now, host);
+        }
+        self.take_answer(certain, code, now, host);
+    }
+
+    fn packet_answered<H: Host>(&mut self, header: binary::Header, now: u64, host: &mut H) {
+        let mut digits = *b"0x0000";
+        for (place, shift) in digits[2..].iter_mut().zip([12, 8, 4, 0]) {
+            *place = b"0123456789abcdef"[usize::from(header.status >> shift & 15)];
+        }
+        let code = header.is_error().then_some(&digits[..]);
+        // A list of statistics ends with one without a name.
+        let goes_on = header.opcode == binary::STAT && header.key > 0 && code.is_none();
+        let certain = !header.is_quiet() && !goes_on;
+        self.drop_answered(now, host);
+        let Some(oldest) = self.pending.oldest() else {
+            if certain {
+                self.conclude(Fault::None, now, host);
+            }
+            return;
+        };
+        if !certain && !goes_on && oldest.shows == 0 {
+            // To a command that is over.
+            return;
+        }
+        if oldest.answers == 0 && certain {
+            return self.conclude(Fault::None, now, host);
+        }
+        self.take_answer(certain, code, now, host);
+    }
+
+    /// The oldest has got an answer: one of those that had to come (`certain`), or another one.
+    fn take_answer<H: Host>(&mut self, certain: bool, code: Option<&[u8]>, now: u64, host: &mut H) {
+        self.proven = true;
+        let Some(oldest) = self.pending.oldest() else {
+            return;
+        };
+        oldest.answers -= u32::from(certain);
+        let Entry { id, sets_up, .. } = *oldest;
+        let is_over = oldest.answers == 0 && !oldest.waits;
+        let failed = if sets_up {
+            self.session.connecting().unwrap_or_default()
+        } else {
+            id
+        };
+        if let Some(code) = code
+            && failed != ExchangeId(0)
+            && host.exchange(failed).text(Field::Code).is_none()
+        {
+            host.exchange(failed).set(Field::Code, code, VALUE_MAX);
+        }
+        if certain {
+            self.stray = 0;
+        }
+        if certain && is_over {
+            self.pop();
+        }
+        if sets_up {
+            self.session.connected_ns = now;
+            if code.is_some() {
+                self.session.connect_failed(Fault::None, now, host);
+            }
+        }
+        self.prove(host);
+        if certain && is_over {
+            self.session.finish(id, Fault::None, now, host);
+        }
+    }
+
+    /// Removes the oldest, which is over. What is being sent cannot join it any more.
+    fn pop(&mut self) {
+        self.pending.pop();
+        if self.pending.is_empty() {
+            self.joins = false;
+            if !self.is_first {
+                self.is_first = true;
+                self.open = ExchangeId(0);
+            }
+        }
+    }
+
+    /// Once it is certain what this is: the connection stands.
+    fn prove<H: Host>(&mut self, host: &mut H) {
+        let stands = !self.setting_up && !self.pending.iter().any(|entry| entry.sets_up);
+        if self.proven && stands {
+            self.session.connect_done(self.session.connected_ns, host);
+        }
+    }
+
+    /// Commands that are over without an answer make way for those that are answered next.
+    fn drop_answered<H: Host>(&mut self, now: u64, host: &mut H) {
+        while self.proven
+            && let Some(oldest) = self.pending.oldest()
+            && oldest.answers == 0
+            && !oldest.waits
+        {
+            let Entry { id, shows, .. } = *oldest;
+            self.stray |= shows;
+            self.pop();
+            self.session.finish(id, Fault::None, now, host);
+        }
+    }
+
+    fn discard<H: Host>(&mut self, id: ExchangeId, host: &mut H) {
+        if id != ExchangeId(0) && self.is_first {
+            host.discard(id);
+        }
+    }
+
+    /// Nothing more will be seen: what is open ends here, or never was.
+    fn conclude<H: Host>(&mut self, fault: Fault, now: u64, host: &mut H) {
+        if std::mem::replace(&mut self.session.over, true) {
+            return;
+        }
+        let open = std::mem::take(&mut self.open);
+        self.discard(open, host);
+        if !self.proven {
+            self.session.connect_discarded(host);
+        } else if self.setting_up {
+            self.session.connect_failed(fault, now, host);
+        } else {
+            self.session.connect_done(self.session.connected_ns, host);
+        }
+        while let Some(entry) = self.pending.pop() {
+            if self.proven {
+                self.session.finish(entry.id, fault, now, host);
+            } else if entry.id != ExchangeId(0) {
+                host.discard(entry.id);
+            }
+        }
+    }
+}
