@@ -25,7 +25,7 @@ def create():
 def statements(**more):
     server = connect(database="shop", **more)
     print(server.execute("INSERT INTO items (id, name, note) VALUES", [(1, "canary", None), (2, "canary", "canary")]))
-    print(server.execute("SELECT id, name, note FROM items WHERE name = 'canary' ORDER BY id LIMIT 2"))
+    print(server.execute("SELECT DISTINCT id, name, note FROM items WHERE name = 'canary' ORDER BY id LIMIT 2"))
     print(server.execute("SELECT toDate('2020-01-02'), toFixedString('abc', 3), 1.5, toDecimal64(2, 3), NULL"))
     print(server.execute("SELECT id FROM items WHERE name = %(name)s AND id > 5", {"name": "nobody"}))
     print(len(server.execute("SELECT number, toString(number) FROM system.numbers LIMIT 200000")))

@@ -59,11 +59,11 @@ impl Machine {
     pub(super) fn new(system: System, role: Kind) -> Option<Self> {
         match system {
             System::Redis => Some(Self::Redis(redis::Machine::new(role))),
+            System::ClickHouse => Some(Self::ClickHouse(clickhouse::Machine::new(role))),
             System::PostgreSql => Some(Self::PostgreSql(postgresql::Machine::new(role))),
             System::MySql => Some(Self::MySql(mysql::Machine::new(role))),
             System::Memcached => Some(Self::Memcached(memcached::Machine::new(role))),
             System::MongoDb => Some(Self::MongoDb(mongodb::Machine::new(role))),
-            System::ClickHouse => Some(Self::ClickHouse(clickhouse::Machine::new(role))),
             System::Cassandra => Some(Self::Cassandra(cassandra::Machine::new(role))),
             _ => None,
         }
@@ -93,7 +93,7 @@ impl Machine {
             Self::Redis(machine) => machine.call_begins(),
             Self::PostgreSql(machine) => machine.call_begins(),
             Self::Memcached(machine) => machine.call_begins(),
-            _ => {}
+            Self::MySql(_) | Self::MongoDb(_) | Self::Cassandra(_) | Self::ClickHouse(_) => {}
         }
     }
 

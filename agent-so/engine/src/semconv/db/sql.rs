@@ -42,16 +42,6 @@ pub(super) fn show(
     } else {
         push_lossy(&out[..analysis.len], true, &mut shown.text);
     }
-    if ex.db.batch > 1
-        && summary
-            .text()
-            .is_some_and(|text| BATCH.len() + text.len() <= SUMMARY_MAX)
-    {
-        shown.summary.push_str(BATCH);
-        if summary.operation().is_some() {
-            shown.operation.push_str(BATCH);
-        }
-    }
     let parts = [
         (summary.text(), &mut shown.summary),
         (summary.operation(), &mut shown.operation),
@@ -62,22 +52,24 @@ pub(super) fn show(
         text.push_str(part.unwrap_or_default());
     }
     if ex.db.batch > 1 {
-        let certain = !query.cut && !analysis.doubtful;
-        let statements = if certain { analysis.statements } else { 0 };
-        name_batch(statements, shown);
+        // Of several, the last one may be another than it looks.
+        let unsure = (query.cut || analysis.doubtful) && analysis.statements > 1;
+        name_batch(if unsure { 0 } else { analysis.statements }, shown);
     }
 }
 
 /// Names a batch of `statements` different ones (1: all are the same, 0: not known) after what all of them are.
 fn name_batch(statements: u32, shown: &mut Shown) {
-    let each = repeated(&shown.summary, statements as usize).unwrap_or_default();
+    let each = repeated(&shown.summary, statements as usize)
+        .filter(|each| BATCH.len() + each.len() <= SUMMARY_MAX)
+        .unwrap_or_default();
     let operation = if statements == 1 {
         shown.operation.as_str()
     } else {
         each.split(' ').next().unwrap_or_default()
     };
-    let operation = format!("BATCH {operation}");
-    let summary = format!("BATCH {each}");
+    let operation = format!("{BATCH}{operation}");
+    let summary = format!("{BATCH}{each}");
     for (text, new) in [
         (&mut shown.operation, operation),
         (&mut shown.summary, summary),

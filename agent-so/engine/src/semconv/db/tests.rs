@@ -239,6 +239,50 @@ fn what_has_no_statement_is_called_after_its_target() {
 }
 
 #[test]
+fn batches_of_statements() {
+    let insert = "INSERT INTO t (a) VALUES (?)";
+    let other = format!("{insert}; INSERT INTO t (a) VALUES ('secret')");
+    let mixed = format!("{insert}; DELETE FROM t WHERE a = 1");
+    for (text, name, operation, collection) in [
+        (
+            insert,
+            "BATCH INSERT t",
+            "BATCH INSERT",
+            " db.collection.name=t",
+        ),
+        (&other, "BATCH INSERT t", "BATCH INSERT", ""),
+        (&mixed, "BATCH", "BATCH", ""),
+    ] {
+        let mut ex = statement(System::Cassandra, text);
+        ex.db.batch = 2;
+        let told = line_with(&ex, QueryText::Off);
+        let front = format!(
+            "{name} db.system.name=cassandra db.operation.name={operation}{collection} db.namespace=shop db.query.summary={name} db.operation.batch.size=#2"
+        );
+        assert!(told.starts_with(&front), "{told}");
+    }
+}
+
+#[test]
+fn what_cassandra_was_asked_for() {
+    let mut ex = statement(System::Cassandra, "SELECT a FROM t");
+    for (number, level) in [
+        (1, "any"),
+        (2, "one"),
+        (7, "local_quorum"),
+        (11, "local_one"),
+    ] {
+        ex.db.consistency = number;
+        ex.db.page_size = 100;
+        let told = line_with(&ex, QueryText::Off);
+        let extra = format!(" cassandra.consistency.level={level} cassandra.page.size=#100");
+        assert!(told.contains(&extra), "{told}");
+    }
+    ex.db.consistency = 12;
+    assert!(!line_with(&ex, QueryText::Off).contains("consistency"));
+}
+
+#[test]
 fn commands_of_memcached() {
     let rows: [(&str, u32, &str, &str, &str); 9] = [
         ("get k\r\n", 1, "get", "get k", "get k"),
@@ -301,48 +345,4 @@ fn commands_of_memcached() {
         line.starts_with("BATCH db.") && line.contains("db.query.text=get a; get ? "),
         "{line}"
     );
-}
-
-#[test]
-fn batches_of_statements() {
-    let insert = "INSERT INTO t (a) VALUES (?)";
-    let other = format!("{insert}; INSERT INTO t (a) VALUES ('secret')");
-    let mixed = format!("{insert}; DELETE FROM t WHERE a = 1");
-    for (text, name, operation, collection) in [
-        (
-            insert,
-            "BATCH INSERT t",
-            "BATCH INSERT",
-            " db.collection.name=t",
-        ),
-        (&other, "BATCH INSERT t", "BATCH INSERT", ""),
-        (&mixed, "BATCH", "BATCH", ""),
-    ] {
-        let mut ex = statement(System::Cassandra, text);
-        ex.db.batch = 2;
-        let told = line_with(&ex, QueryText::Off);
-        let front = format!(
-            "{name} db.system.name=cassandra db.operation.name={operation}{collection} db.namespace=shop db.query.summary={name} db.operation.batch.size=#2"
-        );
-        assert!(told.starts_with(&front), "{told}");
-    }
-}
-
-#[test]
-fn what_cassandra_was_asked_for() {
-    let mut ex = statement(System::Cassandra, "SELECT a FROM t");
-    for (number, level) in [
-        (1, "any"),
-        (2, "one"),
-        (7, "local_quorum"),
-        (11, "local_one"),
-    ] {
-        ex.db.consistency = number;
-        ex.db.page_size = 100;
-        let told = line_with(&ex, QueryText::Off);
-        let extra = format!(" cassandra.consistency.level={level} cassandra.page.size=#100");
-        assert!(told.contains(&extra), "{told}");
-    }
-    ex.db.consistency = 12;
-    assert!(!line_with(&ex, QueryText::Off).contains("consistency"));
 }

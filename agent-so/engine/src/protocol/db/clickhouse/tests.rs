@@ -337,7 +337,6 @@ fn what_cannot_be_followed_ends_the_stream() {
     }
     for front in [
         &b"\0\x0aclickbouse"[..],
-        b"\0\0\0\x08\x04\xd2\x16\x2f",
         b"\0\x05Click",
         b"\x01\x0aclickhouse",
     ] {
