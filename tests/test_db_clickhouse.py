@@ -157,7 +157,7 @@ def test_the_command_line_client(launcher: Launcher, receiver: Receiver, shop: C
     there, _ = of(shop, address=ANY_TEXT)
     assert_spans(
         receiver.wait_for(6), made(), nowhere("INSERT INTO shop.items (id, name) VALUES", "INSERT shop.items"), made(),
-        nowhere("USE shop; ", "USE shop", collection=None), there("SELECT name FROM items WHERE id = ? LIMIT ?; ", "SELECT items", rows=1),
+        nowhere("USE shop;", "USE shop", collection=None), there("SELECT name FROM items WHERE id = ? LIMIT ?;", "SELECT items", rows=1),
         there("SELECT tags FROM items WHERE id = ? LIMIT ?", "SELECT items", rows=1))
 
 
