@@ -11,6 +11,8 @@ mod postgresql;
 mod redis;
 mod ring;
 mod session;
+#[cfg(test)]
+mod tests;
 pub(super) mod texts;
 
 pub(super) use cassandra::{PREFIX_MAX as CASSANDRA_PREFIX_MAX, probe as probe_cassandra};

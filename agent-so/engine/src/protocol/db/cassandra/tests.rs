@@ -2,7 +2,8 @@
 
 use super::segment::segment;
 use crate::exchange::{Fault, Field};
-use crate::protocol::tests::{Recorder, Step, bytewise, lossy, whole};
+use crate::protocol::db::tests::{recorder, replayed, replayed_cut};
+use crate::protocol::tests::{Recorder, Step, lossy, whole};
 use crate::protocol::{Direction, Ended, Verdict};
 use Step::{Close, In, Out};
 use proptest::prelude::*;
@@ -68,18 +69,8 @@ fn summary(recorder: &Recorder) -> Vec<String> {
     recorder.finished.iter().map(line).collect()
 }
 
-fn recorder() -> Recorder {
-    Recorder {
-        connected: Some((1, 2)),
-        ..Recorder::default()
-    }
-}
-
 fn run(steps: &[Step]) -> (Vec<String>, Option<Verdict>) {
-    let (mut one, mut other) = (recorder(), recorder());
-    one.run(steps, whole);
-    other.run(steps, bytewise);
-    assert_eq!(one.events, other.events);
+    let one = replayed(steps);
     (summary(&one), one.verdict)
 }
 
@@ -520,13 +511,7 @@ proptest! {
         }
         steps.push(Close);
         let (spans, verdict) = run(&steps);
-        let mut cut = recorder();
-        cut.run(&steps, |_, from, to| {
-            let mut inside: Vec<usize> = cuts.iter().copied().filter(|c| *c > from && *c < to).collect();
-            inside.sort_unstable();
-            inside.dedup();
-            inside
-        });
+        let cut = replayed_cut(&steps, &cuts);
         prop_assert_eq!((summary(&cut), cut.verdict), (spans, verdict));
     }
 

@@ -2,20 +2,14 @@
 
 use crate::exchange::{Fault, Field};
 use crate::protocol::Direction;
-use crate::protocol::tests::{Recorder, Step, bytewise, lossy, whole};
+use crate::protocol::db::tests::{recorder, replayed, replayed_cut};
+use crate::protocol::tests::{Recorder, Step, lossy, whole};
 use crate::protocol::{Ended, Verdict};
 use Step::{Close, In, Out};
 use proptest::prelude::*;
 
 fn text(bytes: &str) -> Vec<u8> {
     bytes.as_bytes().to_vec()
-}
-
-fn recorder() -> Recorder {
-    Recorder {
-        connected: Some((1, 2)),
-        ..Recorder::default()
-    }
 }
 
 /// `connect` or what was asked, ` start-end`, size of the batch, code and fault of each finished exchange.
@@ -45,10 +39,7 @@ fn summary(recorder: &Recorder) -> Vec<String> {
 
 /// The summary, however the bytes are cut.
 fn run(steps: &[Step]) -> (Vec<String>, Option<Verdict>) {
-    let (mut one, mut other) = (recorder(), recorder());
-    one.run(steps, whole);
-    other.run(steps, bytewise);
-    assert_eq!(one.events, other.events);
+    let one = replayed(steps);
     (summary(&one), one.verdict)
 }
 
@@ -437,13 +428,7 @@ proptest! {
         }
         steps.push(Close);
         let (spans, verdict) = run(&steps);
-        let mut cut = recorder();
-        cut.run(&steps, |_, from, to| {
-            let mut inside: Vec<usize> = cuts.iter().copied().filter(|c| *c > from && *c < to).collect();
-            inside.sort_unstable();
-            inside.dedup();
-            inside
-        });
+        let cut = replayed_cut(&steps, &cuts);
         prop_assert_eq!((summary(&cut), cut.verdict), (spans, verdict));
     }
 
@@ -463,13 +448,7 @@ proptest! {
         }
         steps.push(Close);
         let (spans, verdict) = run(&steps);
-        let mut cut = recorder();
-        cut.run(&steps, |_, from, to| {
-            let mut inside: Vec<usize> = cuts.iter().copied().filter(|c| *c > from && *c < to).collect();
-            inside.sort_unstable();
-            inside.dedup();
-            inside
-        });
+        let cut = replayed_cut(&steps, &cuts);
         prop_assert_eq!((summary(&cut), cut.verdict), (spans, verdict));
     }
 

@@ -2,6 +2,7 @@
 
 use crate::exchange::{Fault, Field};
 use crate::protocol::Direction;
+use crate::protocol::db::tests::{recorder, replayed};
 use crate::protocol::tests::{Recorder, Step, bytewise, lossy, whole};
 use crate::protocol::{Ended, Verdict};
 use Step::{Close, In, Out};
@@ -91,13 +92,6 @@ fn done(answers: u32) -> Vec<u8> {
     msg(answers + 1000, answers, 0, &[int("n", 1), ok(1.0)])
 }
 
-fn recorder() -> Recorder {
-    Recorder {
-        connected: Some((1, 2)),
-        ..Recorder::default()
-    }
-}
-
 /// `connect` or `database.operation collection`, ` start-end`, size of the batch, rows, code and fault of each finished exchange.
 fn summary(recorder: &Recorder) -> Vec<String> {
     let line = |&i: &usize| {
@@ -134,10 +128,7 @@ fn summary(recorder: &Recorder) -> Vec<String> {
 
 /// The summary, however the bytes are cut.
 fn run(steps: &[Step]) -> (Vec<String>, Option<Verdict>) {
-    let (mut one, mut other) = (recorder(), recorder());
-    one.run(steps, whole);
-    other.run(steps, bytewise);
-    assert_eq!(one.events, other.events);
+    let one = replayed(steps);
     assert!(!one.events.concat().contains("hush"));
     (summary(&one), one.verdict)
 }

@@ -6,7 +6,8 @@ mod connects;
 mod random;
 
 use crate::exchange::{Fault, Field, System};
-use crate::protocol::tests::{Recorder, Step, bytewise, lossy, whole};
+use crate::protocol::db::tests::{recorder, replayed};
+use crate::protocol::tests::{Recorder, Step, lossy, whole};
 use crate::protocol::{Direction, Ended, Verdict};
 use crate::sql::Backslash;
 use Step::{Close, In, Out};
@@ -64,18 +65,8 @@ fn summary(recorder: &Recorder) -> Vec<String> {
     recorder.finished.iter().map(line).collect()
 }
 
-fn recorder() -> Recorder {
-    Recorder {
-        connected: Some((1, 2)),
-        ..Recorder::default()
-    }
-}
-
 fn run(steps: &[Step]) -> (Vec<String>, Option<Verdict>) {
-    let (mut one, mut other) = (recorder(), recorder());
-    one.run(steps, whole);
-    other.run(steps, bytewise);
-    assert_eq!(one.events, other.events);
+    let one = replayed(steps);
     (summary(&one), one.verdict)
 }
 

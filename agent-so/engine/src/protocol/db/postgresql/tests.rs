@@ -2,6 +2,7 @@
 
 use crate::exchange::{Fault, Field, QUERY_MAX};
 use crate::protocol::Direction;
+use crate::protocol::db::tests::{recorder, replayed, replayed_cut};
 use crate::protocol::tests::{Recorder, Step, bytewise, lossy, whole};
 use crate::protocol::{Ended, Verdict};
 use Step::{Close, In, Out};
@@ -89,20 +90,8 @@ fn summary(recorder: &Recorder) -> Vec<String> {
     recorder.finished.iter().map(line).collect()
 }
 
-fn recorder() -> Recorder {
-    Recorder {
-        connected: Some((1, 2)),
-        ..Recorder::default()
-    }
-}
-
 fn run(steps: &[Step]) -> (Vec<String>, Option<Verdict>) {
-    let mut one = recorder();
-    one.run(steps, whole);
-    let mut other = recorder();
-    other.run(steps, bytewise);
-    assert_eq!(one.events, other.events);
-    assert_eq!(one.verdict, other.verdict);
+    let one = replayed(steps);
     (summary(&one), one.verdict)
 }
 
@@ -838,13 +827,7 @@ proptest! {
         }));
         all_steps.push(Close);
         let (spans, verdict) = run(&all_steps);
-        let mut cut = recorder();
-        cut.run(&all_steps, |_, from, to| {
-            let mut inside: Vec<usize> = cuts.iter().copied().filter(|c| *c > from && *c < to).collect();
-            inside.sort_unstable();
-            inside.dedup();
-            inside
-        });
+        let cut = replayed_cut(&all_steps, &cuts);
         prop_assert_eq!((summary(&cut), cut.verdict), (spans, verdict));
     }
 

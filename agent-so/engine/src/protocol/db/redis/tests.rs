@@ -3,7 +3,8 @@
 use crate::exchange::Fault;
 use crate::exchange::Field;
 use crate::protocol::Direction;
-use crate::protocol::tests::{Recorder, Step, bytewise, lossy, whole};
+use crate::protocol::db::tests::{replayed, replayed_cut};
+use crate::protocol::tests::{Recorder, Step, lossy, whole};
 use crate::protocol::{Ended, Verdict};
 use Step::{Close, In, Out};
 use proptest::prelude::*;
@@ -53,17 +54,7 @@ fn summary(recorder: &Recorder) -> Vec<String> {
 }
 
 fn run(steps: &[Step]) -> (Vec<String>, Option<Verdict>) {
-    let mut one = Recorder {
-        connected: Some((1, 2)),
-        ..Recorder::default()
-    };
-    one.run(steps, whole);
-    let mut other = Recorder {
-        connected: Some((1, 2)),
-        ..Recorder::default()
-    };
-    other.run(steps, bytewise);
-    assert_eq!(one.events, other.events);
+    let one = replayed(steps);
     (summary(&one), one.verdict)
 }
 
@@ -318,13 +309,7 @@ proptest! {
         steps.push(In(text(&REPLIES[0].repeat(3))));
         steps.push(Close);
         let (spans, verdict) = run(&steps);
-        let mut cut = Recorder { connected: Some((1, 2)), ..Recorder::default() };
-        cut.run(&steps, |_, from, to| {
-            let mut inside: Vec<usize> = cuts.iter().copied().filter(|c| *c > from && *c < to).collect();
-            inside.sort_unstable();
-            inside.dedup();
-            inside
-        });
+        let cut = replayed_cut(&steps, &cuts);
         prop_assert_eq!((summary(&cut), cut.verdict), (spans, verdict));
     }
 

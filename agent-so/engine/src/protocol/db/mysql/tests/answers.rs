@@ -1,6 +1,7 @@
 //! Where answers end, and what is said of them.
 
 use super::*;
+use crate::protocol::db::tests::recorder;
 
 #[test]
 fn ends_of_results() {

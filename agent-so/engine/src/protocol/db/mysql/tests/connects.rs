@@ -1,6 +1,8 @@
 //! How connections begin and break.
 
 use super::*;
+use crate::protocol::db::tests::recorder;
+use crate::protocol::tests::bytewise;
 
 #[test]
 fn caching_sha2() {

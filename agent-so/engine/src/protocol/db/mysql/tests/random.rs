@@ -1,6 +1,7 @@
 //! Any split, and noise.
 
 use super::*;
+use crate::protocol::db::tests::replayed_cut;
 use proptest::prelude::*;
 
 proptest! {
@@ -30,13 +31,7 @@ proptest! {
         steps.push(In(packet(1, OK)));
         steps.push(Close);
         let (spans, verdict) = run(&steps);
-        let mut cut = recorder();
-        cut.run(&steps, |_, from, to| {
-            let mut inside: Vec<usize> = cuts.iter().copied().filter(|c| *c > from && *c < to).collect();
-            inside.sort_unstable();
-            inside.dedup();
-            inside
-        });
+        let cut = replayed_cut(&steps, &cuts);
         prop_assert_eq!((summary(&cut), cut.verdict), (spans, verdict));
     }
 

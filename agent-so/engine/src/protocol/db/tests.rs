@@ -1,0 +1,35 @@
+//! What the tests of all machines do alike.
+
+use crate::protocol::Direction;
+use crate::protocol::tests::{Recorder, Step, bytewise, whole};
+
+/// A host on which the connection was begun at 1 and stood at 2.
+pub(super) fn recorder() -> Recorder {
+    Recorder {
+        connected: Some((1, 2)),
+        ..Recorder::default()
+    }
+}
+
+/// What is made of `steps`, byte by byte as in whole pieces.
+pub(super) fn replayed(steps: &[Step]) -> Recorder {
+    let (mut one, mut other) = (recorder(), recorder());
+    one.run(steps, whole);
+    other.run(steps, bytewise);
+    assert_eq!(one.events, other.events);
+    assert_eq!(one.verdict, other.verdict);
+    one
+}
+
+/// The same, cut at these bytes.
+pub(super) fn replayed_cut(steps: &[Step], cuts: &[usize]) -> Recorder {
+    let mut cut = recorder();
+    cut.run(steps, |_: Direction, from, to| {
+        let inside = cuts.iter().copied().filter(|c| *c > from && *c < to);
+        let mut inside: Vec<usize> = inside.collect();
+        inside.sort_unstable();
+        inside.dedup();
+        inside
+    });
+    cut
+}
