@@ -10,15 +10,15 @@ import pytest
 
 from harness.apps import GUNICORN
 from harness.assertions import ANY_TEXT, Expect, assert_root, assert_spans
+from harness.databases.calls import Calls
 from harness.databases.clickhouse import ClickHouse
 from harness.parents import AT_ONCE, Counts, fire
 from harness.ports import free_port
-from harness.processes import NONE, PYTHON, Finished, Launcher
+from harness.processes import NONE, PYTHON, Launcher
 from harness.queries import connect, query
 from harness.receiver import Receiver
 from harness.scenarios import PROGRAMS
 from harness.spans import Span
-from harness.tls import certificates
 
 CALLS = PROGRAMS / "databases/clickhouse_calls.py"
 ROUNDS = 3
@@ -33,33 +33,9 @@ def shop(clickhouse: ClickHouse, tmp_path_factory: pytest.TempPathFactory) -> Cl
     return clickhouse
 
 
-class Calls:
-    """Runs one of the ways of clickhouse_calls.py against a server."""
-
-    def __init__(self, launcher: Launcher, server: ClickHouse) -> None:
-        self.launcher, self.server = launcher, server
-
-    def __call__(self, way: str, port: int | None = None, **env: str) -> bytes:
-        env = {"CLICKHOUSE_PORT": str(port or self.server.port), "CLICKHOUSE_PASSWORD": self.server.password,
-               "CA": str(certificates().ca), "OTEL_LOG_LEVEL": "debug", **env}
-        bare = self.run(way, env, NONE)
-        done = self.run(way, env, self.launcher.how)
-        assert (done.code, done.out) == (bare.code, bare.out) == (0, bare.out), done.err.decode()
-        for secret in (b"canary", self.server.password.encode()):
-            assert secret not in done.err
-        return done.out
-
-    def run(self, way: str, env: dict[str, str], how: str) -> Finished:
-        was, self.launcher.how = self.launcher.how, how
-        try:
-            return self.launcher.run(PYTHON, CALLS, way, env=env)
-        finally:
-            self.launcher.how = was
-
-
 @pytest.fixture
 def calls(launcher: Launcher, shop: ClickHouse) -> Calls:
-    return Calls(launcher, shop)
+    return Calls(launcher, shop, "CLICKHOUSE", CALLS)
 
 
 def of(server: ClickHouse, namespace: str | None = "shop", **where):

@@ -10,18 +10,17 @@ import pytest
 
 from harness.apps import GUNICORN
 from harness.assertions import Expect, assert_root, assert_spans, matching
+from harness.databases.calls import Calls, variables
 from harness.databases.mariadb import MariaDb
 from harness.databases.server import PASSWORD
 from harness.jdks import DATABASES, compiled, jdks
 from harness.parents import AT_ONCE, Counts, fire
 from harness.ports import free_port
-from harness.processes import NONE, PYTHON, Finished, Launcher, Program
+from harness.processes import PYTHON, Launcher, Program
 from harness.queries import connect, query
 from harness.receiver import Receiver
 from harness.scenarios import PROGRAMS
-from harness.scenarios.node import MODULES
 from harness.spans import Span
-from harness.tls import certificates
 
 CALLS = PROGRAMS / "databases/mysql_calls.py"
 ROUNDS = 3
@@ -35,37 +34,9 @@ def mariadb() -> Iterator[MariaDb]:
         yield server
 
 
-class Calls:
-    """Runs programs against a server, with and without the agent."""
-
-    def __init__(self, launcher: Launcher, server: MariaDb) -> None:
-        self.launcher, self.server = launcher, server
-
-    def __call__(self, *words: str | Path, **env: str) -> bytes:
-        env = variables(self.server) | {"OTEL_LOG_LEVEL": "debug", **env}
-        bare = self.run(words, env, NONE)
-        done = self.run(words, env, self.launcher.how)
-        assert (done.code, done.out) == (bare.code, bare.out) == (0, bare.out), done.err.decode()
-        for secret in (b"canary", PASSWORD.encode()):
-            assert secret not in done.err
-        return done.out
-
-    def run(self, words: tuple[str | Path, ...], env: dict[str, str], how: str) -> Finished:
-        was, self.launcher.how = self.launcher.how, how
-        try:
-            return self.launcher.run(*words, env=env)
-        finally:
-            self.launcher.how = was
-
-
-def variables(server: MariaDb) -> dict[str, str]:
-    return {"MYSQL_PORT": str(server.port), "MYSQL_SOCKET": str(server.socket), "MYSQL_PASSWORD": PASSWORD,
-            "CA": str(certificates().ca), "PYTHONPATH": str(PROGRAMS / "databases"), "NODE_PATH": str(MODULES)}
-
-
 @pytest.fixture
 def calls(launcher: Launcher, mariadb: MariaDb) -> Calls:
-    return Calls(launcher, mariadb)
+    return Calls(launcher, mariadb, "MYSQL")
 
 
 class At:
@@ -210,7 +181,7 @@ def test_compressed(calls: Calls, receiver: Receiver) -> None:
 
 
 def test_nobody_listens(launcher: Launcher, mariadb: MariaDb, receiver: Receiver) -> None:
-    launcher.run(PYTHON, CALLS, "pymysql", "refused", env=variables(mariadb) | {"MYSQL_PORT": str(free_port())})
+    launcher.run(PYTHON, CALLS, "pymysql", "refused", env=variables(mariadb, "MYSQL") | {"MYSQL_PORT": str(free_port())})
     (span,) = receiver.wait_for(1)
     assert span.attributes["error.type"] == "connection_refused"
 
@@ -219,7 +190,7 @@ def test_nobody_listens(launcher: Launcher, mariadb: MariaDb, receiver: Receiver
 def test_the_server_goes_away(launcher: Launcher, receiver: Receiver, driver: str) -> None:
     with MariaDb() as server:
         at = At(server)
-        program = launcher.start(PYTHON, CALLS, driver, "waits", env=variables(server))
+        program = launcher.start(PYTHON, CALLS, driver, "waits", env=variables(server, "MYSQL"))
         program.wait_output(b"1")
         server.program.stop(signal.SIGKILL)
         program.wait_output(b"gone")
@@ -278,7 +249,7 @@ SERVERS = {
 
 def start(launcher: Launcher, server: MariaDb, name: str, driver: str = "") -> Program:
     port = free_port()
-    return launcher.start(*(word.format(port=port) for word in SERVERS[name]), port=port, env=variables(server) | {"DRIVER": driver})
+    return launcher.start(*(word.format(port=port) for word in SERVERS[name]), port=port, env=variables(server, "MYSQL") | {"DRIVER": driver})
 
 
 def connects_are_under_requests(spans: list[Span], most: int) -> None:
@@ -362,6 +333,6 @@ def test_java(calls: Calls, receiver: Receiver, java: list[str], driver: str, op
 
 @pytest.mark.parametrize("path", ["/mysql", "/mariadb"])
 def test_a_pool_of_four_in_java(launcher: Launcher, receiver: Receiver, mariadb: MariaDb, java: list[str], path: str) -> None:
-    program = launcher.start(*java, env=variables(mariadb), port=free_port())
+    program = launcher.start(*java, env=variables(mariadb, "MYSQL"), port=free_port())
     assert fire(receiver, program.port, path, rounds=ROUNDS) == Counts(ALL, 0, 0)
     connects_are_under_requests(receiver.spans, 4)

@@ -10,50 +10,26 @@ import pytest
 
 from harness.apps import GUNICORN
 from harness.assertions import Expect, assert_root, assert_spans, matching
+from harness.databases.calls import Calls
 from harness.databases.redis import Redis
+from harness.databases.server import PASSWORD
 from harness.jdks import DATABASES, compiled, jdks
 from harness.parents import AT_ONCE, Counts, fire
 from harness.ports import free_port
-from harness.processes import NONE, PYTHON, Finished, Launcher, Program
+from harness.processes import PYTHON, Launcher, Program
 from harness.queries import connect, query
 from harness.receiver import Receiver
 from harness.scenarios import PROGRAMS
 from harness.scenarios.node import MODULES
-from harness.tls import certificates
 
 CALLS = PROGRAMS / "databases/redis_calls.py"
 ROUNDS = 3
 ALL = ROUNDS * AT_ONCE
-PASSWORD = "correct-horse-battery"
-
-
-class Calls:
-    """Runs one of the ways of redis_calls.py against a server."""
-
-    def __init__(self, launcher: Launcher, server: Redis) -> None:
-        self.launcher, self.server = launcher, server
-
-    def __call__(self, way: str, port: int | None = None, **env: str) -> bytes:
-        env = {"REDIS_PORT": str(self.server.port if port is None else port), "REDIS_SOCKET": str(self.server.socket),
-               "REDIS_PASSWORD": PASSWORD, "CA": str(certificates().ca), "OTEL_LOG_LEVEL": "debug", **env}
-        bare = self.run(way, env, NONE)
-        done = self.run(way, env, self.launcher.how)
-        assert (done.code, done.out) == (bare.code, bare.out) == (0, bare.out), done.err.decode()
-        for secret in (b"canary", PASSWORD.encode()):
-            assert secret not in done.err
-        return done.out
-
-    def run(self, way: str, env: dict[str, str], how: str) -> Finished:
-        was, self.launcher.how = self.launcher.how, how
-        try:
-            return self.launcher.run(PYTHON, CALLS, way, env=env)
-        finally:
-            self.launcher.how = was
 
 
 @pytest.fixture
 def calls(launcher: Launcher, redis_server: Redis) -> Calls:
-    return Calls(launcher, redis_server)
+    return Calls(launcher, redis_server, "REDIS", CALLS)
 
 
 def of(server: Redis, namespace: str = "0"):
