@@ -218,6 +218,25 @@ fn statements() {
 }
 
 #[test]
+fn statements_with_several_sets_of_values_are_batches() {
+    let mut ex = statement(System::PostgreSql, "INSERT INTO t VALUES ($1)");
+    ex.db.batch = 3;
+    let all = line(&ex);
+    assert!(
+        all.starts_with(
+            "BATCH INSERT t db.system.name=postgresql db.operation.name=BATCH INSERT db.collection.name=t"
+        ),
+        "{all}"
+    );
+    assert!(
+        all.contains(" db.query.summary=BATCH INSERT t ")
+            && all.contains(" db.operation.batch.size=#3")
+    );
+    ex.db.batch = 1;
+    assert!(line(&ex).starts_with("INSERT t "));
+}
+
+#[test]
 fn what_has_no_statement_is_called_after_its_target() {
     let mut ex = statement(System::PostgreSql, "");
     ex.clear(Field::Query);
