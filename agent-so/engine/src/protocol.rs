@@ -307,11 +307,11 @@ impl Stream {
         }
     }
 
-    /// Whether this program's bytes go to a database, or may do where they begin with `front`. They have to be fed before
-    /// they are sent: the reply may be read by another thread before the call has returned.
-    pub fn is_query(&self, front: &[u8]) -> bool {
+    /// Whether this program's bytes go to a database, or may do where they begin with `front`, which is only asked for if it
+    /// matters. They have to be fed before they are sent: the reply may be read by another thread before the call has returned.
+    pub fn is_query<'a>(&self, front: impl FnOnce() -> &'a [u8]) -> bool {
         match &self.stage {
-            Stage::Detecting => self.detector.is_fresh() && db::may_begin(front),
+            Stage::Detecting => self.detector.is_fresh() && db::may_begin(front()),
             Stage::Db(machine) => machine.role() == Kind::Client,
             _ => false,
         }

@@ -148,8 +148,8 @@ unsafe fn write_at(
     let plan = if at.conn.hint(SERVER) {
         None
     } else {
-        let begins = at.conn.hint(STREAMS) || may_begin_request(whole);
-        if at.conn.hint(QUERIES) || !at.conn.hint(BODY) && begins {
+        let begins = || at.conn.hint(STREAMS) || may_begin_request(whole);
+        if at.conn.hint(QUERIES) || !at.conn.hint(BODY) && begins() {
             context::bridge::ask();
         }
         contain(|| prepare(at, whole)).flatten()

@@ -52,7 +52,7 @@ pub(super) fn prepare<'a>(at: &At, program: Stretch<'a>) -> Option<Plan<'a>> {
     let inner = &mut *locked;
     session::bind(at, inner);
     let mut room = [0; FRONT];
-    if inner.stream.is_query(front(program, &mut room)) {
+    if inner.stream.is_query(|| front(program, &mut room)) {
         feed_ahead(at, inner, program);
         return None;
     }
@@ -155,7 +155,7 @@ fn feed_ahead(at: &At, inner: &mut Inner, program: Stretch<'_>) {
     inner.stream.call_ends(now, &mut scribe);
     inner.meta.fed_ahead += fed;
     // The first byte alone may have been another protocol's.
-    at.conn.set_hint(QUERIES, inner.stream.is_query(&[]));
+    at.conn.set_hint(QUERIES, inner.stream.is_query(|| &[]));
 }
 
 /// The plan for a write that goes on with an edit: after a short write, or after one that could not write anything. In
