@@ -139,7 +139,7 @@ def test_versions_that_are_not_spoken(calls: Calls, receiver: Receiver) -> None:
 
 def test_a_password(launcher: Launcher, receiver: Receiver) -> None:
     with Cassandra(auth=True) as server:
-        calls = Calls(launcher, server)
+        calls = Calls(launcher, server, "CASSANDRA", CALLS)
         statement, made = of(server, None)
         calls("password")
         told = "SELECT release_version FROM system.local"

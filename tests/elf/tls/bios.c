@@ -356,8 +356,8 @@ static void after(const char *name, void (*before)(struct service *, struct end 
         want("CLIENT", "GET", text, 101, t, "scheme=http");
         want("SERVER", "GET", text, 101, t, "scheme=http");
     }
-    /* The ClientHello is only looked for where nothing else came before, or where HTTP said that it comes. */
-    if (by_memory) memory(name, fd, 4096, before == answers_upgrade || before == answers_connect);
+    /* The ClientHello is only looked for where nothing else came before, or where a protocol said that it comes. */
+    if (by_memory) memory(name, fd, 4096, before != answers_plainly);
     else {
         SSL *ssl = object(client, fd, false);
         TLS(ssl, SSL_connect(ssl));
