@@ -185,7 +185,7 @@ impl Machine {
     }
 
     pub(super) fn feed<H: Host>(&mut self, dir: Direction, bytes: &[u8], now: u64, host: &mut H) {
-        let asks = self.asks(dir);
+        let asks = self.session.is_clients(dir);
         let mut rest = bytes;
         while !rest.is_empty() && !self.session.over {
             let part = self.side(asks).segments.next(rest);
@@ -206,11 +206,6 @@ impl Machine {
         }
     }
 
-    /// Whether what passes in `dir` is the client's.
-    fn asks(&self, dir: Direction) -> bool {
-        (dir == Direction::Out) == (self.session.role == Kind::Client)
-    }
-
     fn side(&mut self, asks: bool) -> &mut Side {
         if asks {
             &mut self.requests
@@ -221,7 +216,7 @@ impl Machine {
 
     /// Passes over `n` bytes that were not seen.
     pub(super) fn skip<H: Host>(&mut self, dir: Direction, n: u64, now: u64, host: &mut H) {
-        let asks = self.asks(dir);
+        let asks = self.session.is_clients(dir);
         let inside = self.side(asks).inside;
         let counted = inside
             && if asks {
@@ -237,14 +232,8 @@ impl Machine {
 
     pub(super) fn ended<H: Host>(&mut self, dir: Direction, how: Ended, now: u64, host: &mut H) {
         let between = !self.answers.inside && self.answers.have == 0;
-        match how {
-            Ended::Failed(fault) => self.conclude(fault, now, host),
-            Ended::Eof if self.asks(dir) => {}
-            Ended::Eof if self.session.role == Kind::Server => {
-                self.conclude(Fault::None, now, host);
-            }
-            Ended::Eof if between => self.conclude(Fault::ConnectionClosed, now, host),
-            Ended::Eof => self.conclude(Fault::ResponseTruncated, now, host),
+        if let Some(fault) = self.session.fault_of_end(dir, how, between) {
+            self.conclude(fault, now, host);
         }
     }
 
@@ -440,7 +429,7 @@ impl Machine {
             frame::STARTUP if !self.request.is_cql => {
                 return self.conclude(Fault::None, now, host);
             }
-            frame::STARTUP => return self.proven(host),
+            frame::STARTUP => return self.proven(now, host),
             frame::REGISTER => {
                 self.is_watching = true;
                 if self.setting_up == 0 {
@@ -571,7 +560,7 @@ impl Machine {
     fn answered<H: Host>(&mut self, now: u64, host: &mut H) {
         let opcode = self.answer.opcode;
         if self.phase == Phase::Unproven {
-            self.proven(host);
+            self.proven(now, host);
         }
         if self.phase == Phase::Opening {
             return self.opens(opcode, now, host);
@@ -662,10 +651,10 @@ impl Machine {
     }
 
     /// It is this protocol.
-    fn proven<H: Host>(&mut self, host: &mut H) {
+    fn proven<H: Host>(&mut self, now: u64, host: &mut H) {
         if self.phase == Phase::Unproven {
             self.phase = Phase::Opening;
-            self.session.connect_begins(host);
+            self.session.connect_begins(now, host);
         }
     }
 

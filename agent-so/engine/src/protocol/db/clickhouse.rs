@@ -137,7 +137,7 @@ impl Machine {
     }
 
     pub(super) fn feed<H: Host>(&mut self, dir: Direction, bytes: &[u8], now: u64, host: &mut H) {
-        if (dir == Direction::Out) == (self.session.role == Kind::Client) {
+        if self.session.is_clients(dir) {
             self.feed_client(bytes, now, host);
         } else {
             self.feed_server(bytes, now, host);
@@ -146,7 +146,7 @@ impl Machine {
 
     /// Passes over `n` bytes that were not seen.
     pub(super) fn skip<H: Host>(&mut self, dir: Direction, n: u64, now: u64, host: &mut H) {
-        let counted = if (dir == Direction::Out) == (self.session.role == Kind::Client) {
+        let counted = if self.session.is_clients(dir) {
             self.client_is_blind && self.awaited == Awaited::Answer || self.client.skip(n)
         } else {
             self.heard_ns = now;
@@ -158,18 +158,14 @@ impl Machine {
     }
 
     pub(super) fn ended<H: Host>(&mut self, dir: Direction, how: Ended, now: u64, host: &mut H) {
-        let asks = (dir == Direction::Out) == (self.session.role == Kind::Client);
-        match how {
-            Ended::Failed(fault) => self.conclude(fault, now, host),
-            Ended::Eof if asks => {}
-            Ended::Eof if self.session.role == Kind::Server || self.server_is_blind => {
-                self.conclude(Fault::None, now, host);
-            }
-            Ended::Eof if self.server.is_between() => {
-                self.conclude(Fault::ConnectionClosed, now, host);
-            }
-            Ended::Eof => self.conclude(Fault::ResponseTruncated, now, host),
-        }
+        let between = self.server_is_blind || self.server.is_between();
+        let fault = match self.session.fault_of_end(dir, how, between) {
+            // What was not read may well have been the whole answer.
+            Some(Fault::ConnectionClosed) if self.server_is_blind => Fault::None,
+            Some(fault) => fault,
+            None => return,
+        };
+        self.conclude(fault, now, host);
     }
 
     pub(super) fn close<H: Host>(&mut self, now: u64, host: &mut H) {
@@ -235,7 +231,7 @@ impl Machine {
         }
         match packet {
             Packet::Hello => {
-                self.session.connect_begins(host);
+                self.session.connect_begins(now, host);
                 self.awaited = Awaited::Greeting;
             }
             Packet::Ping => self.awaited = Awaited::Pong,

@@ -163,7 +163,7 @@ impl Machine {
                 Syntax::Binary(Packets::new(false), Packets::new(true))
             };
         }
-        let asks = self.asks(dir);
+        let asks = self.session.is_clients(dir);
         let mut rest = bytes;
         while !rest.is_empty() && !self.session.over {
             let used = match (&mut self.syntax, asks) {
@@ -198,10 +198,6 @@ impl Machine {
         }
     }
 
-    fn asks(&self, dir: Direction) -> bool {
-        (dir == Direction::Out) == (self.session.role == Kind::Client)
-    }
-
     /// Passes over `n` bytes that were not seen.
     pub(super) fn skip<H: Host>(&mut self, dir: Direction, n: u64, now: u64, host: &mut H) {
         let counted = match (&mut self.syntax, self.session.role, dir) {
@@ -224,11 +220,8 @@ impl Machine {
             Syntax::Text(_, replies) => replies.is_between(),
             Syntax::Binary(_, packets) => packets.is_between(),
         };
-        match how {
-            Ended::Failed(fault) => self.conclude(fault, now, host),
-            Ended::Eof if self.asks(dir) => {}
-            Ended::Eof if !between => self.conclude(Fault::ResponseTruncated, now, host),
-            Ended::Eof => self.conclude(Fault::None, now, host),
+        if let Some(fault) = self.session.fault_of_end(dir, how, between) {
+            self.conclude(fault, now, host);
         }
     }
 
@@ -306,11 +299,7 @@ impl Machine {
 
     /// The first byte of a command passes.
     fn command_begins<H: Host>(&mut self, now: u64, host: &mut H) {
-        self.session.connect_begins(host);
-        if self.setting_up {
-            // What was not seen of it cannot have taken longer than until now.
-            self.session.connected_ns = self.session.connected_ns.min(now);
-        }
+        self.session.connect_begins(now, host);
         self.is_first = !self.joins;
         if !self.is_first {
             self.open = self.pending.newest().map_or(ExchangeId(0), |e| e.id);

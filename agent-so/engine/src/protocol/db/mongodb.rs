@@ -140,7 +140,7 @@ impl Machine {
     }
 
     pub(super) fn feed<H: Host>(&mut self, dir: Direction, bytes: &[u8], now: u64, host: &mut H) {
-        let asks = self.asks(dir);
+        let asks = self.session.is_clients(dir);
         let mut rest = bytes;
         while !rest.is_empty() && !self.session.over {
             let used = if asks {
@@ -152,13 +152,9 @@ impl Machine {
         }
     }
 
-    fn asks(&self, dir: Direction) -> bool {
-        (dir == Direction::Out) == (self.session.role == Kind::Client)
-    }
-
     /// Passes over `n` bytes that were not seen.
     pub(super) fn skip<H: Host>(&mut self, dir: Direction, n: u64, now: u64, host: &mut H) {
-        let messages = if self.asks(dir) {
+        let messages = if self.session.is_clients(dir) {
             &mut self.requests
         } else {
             &mut self.answers
@@ -169,13 +165,11 @@ impl Machine {
     }
 
     pub(super) fn ended<H: Host>(&mut self, dir: Direction, how: Ended, now: u64, host: &mut H) {
-        match how {
-            Ended::Failed(fault) => self.conclude(fault, now, host),
-            Ended::Eof if self.asks(dir) => {}
-            Ended::Eof if !self.answers.is_between() => {
-                self.conclude(Fault::ResponseTruncated, now, host);
-            }
-            Ended::Eof => self.conclude(Fault::None, now, host),
+        if let Some(fault) = self
+            .session
+            .fault_of_end(dir, how, self.answers.is_between())
+        {
+            self.conclude(fault, now, host);
         }
     }
 
@@ -273,12 +267,9 @@ impl Machine {
         if std::mem::replace(&mut self.used, true) {
             return;
         }
-        self.session.connect_begins(host);
+        self.session.connect_begins(self.begun_ns, host);
         if self.set_up_ns > 0 {
             self.session.connected_ns = self.set_up_ns;
-        } else {
-            // What was not seen of it cannot have taken longer than until now.
-            self.session.connected_ns = self.session.connected_ns.min(self.begun_ns);
         }
     }
 

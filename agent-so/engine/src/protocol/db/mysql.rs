@@ -155,12 +155,8 @@ impl Machine {
         self.tls.map(usize::from)
     }
 
-    fn is_clients(&self, dir: Direction) -> bool {
-        (dir == Direction::Out) == (self.session.role == Kind::Client)
-    }
-
     pub(super) fn feed<H: Host>(&mut self, dir: Direction, bytes: &[u8], now: u64, host: &mut H) {
-        let clients = self.is_clients(dir);
+        let clients = self.session.is_clients(dir);
         let mut rest = bytes;
         while !self.session.over && self.tls.is_none() && !(clients && self.ends) {
             let packets = if clients {
@@ -178,7 +174,7 @@ impl Machine {
                     self.sent.advance(part.len());
                     fits
                 }
-                (true, Part::Ends) => self.sending_ends(rest.len(), host),
+                (true, Part::Ends) => self.sending_ends(rest.len(), now, host),
                 (false, Part::Begins) => {
                     self.front.clear();
                     true
@@ -201,7 +197,7 @@ impl Machine {
 
     /// Passes over `n` bytes that were not seen.
     pub(super) fn skip<H: Host>(&mut self, dir: Direction, n: u64, now: u64, host: &mut H) {
-        let counted = if self.is_clients(dir) {
+        let counted = if self.session.is_clients(dir) {
             let parameters = self.kind == Command::LongData
                 || (self.kind == Command::Execute && self.numbered == 4);
             let known = match self.sending {
@@ -220,13 +216,9 @@ impl Machine {
     }
 
     pub(super) fn ended<H: Host>(&mut self, dir: Direction, how: Ended, now: u64, host: &mut H) {
-        let unanswered = self.session.connecting().is_some() || !self.waiting.is_empty();
-        match how {
-            Ended::Failed(fault) => self.conclude(fault, now, host),
-            Ended::Eof if self.is_clients(dir) => {}
-            // Every command that is waited for has an answer.
-            Ended::Eof if unanswered => self.conclude(Fault::ConnectionClosed, now, host),
-            Ended::Eof => self.conclude(Fault::None, now, host),
+        let between = self.received.is_between();
+        if let Some(fault) = self.session.fault_of_end(dir, how, between) {
+            self.conclude(fault, now, host);
         }
     }
 

@@ -104,7 +104,7 @@ impl Machine {
     }
 
     pub(super) fn feed<H: Host>(&mut self, dir: Direction, bytes: &[u8], now: u64, host: &mut H) {
-        if self.is_from_client(dir) {
+        if self.session.is_clients(dir) {
             self.feed_client(bytes, now, host);
         } else {
             self.feed_server(bytes, now, host);
@@ -113,7 +113,7 @@ impl Machine {
 
     /// Passes over `n` bytes that were not seen: inside of what is not looked at, these are only counted.
     pub(super) fn skip<H: Host>(&mut self, dir: Direction, n: u64, now: u64, host: &mut H) {
-        let frames = if self.is_from_client(dir) {
+        let frames = if self.session.is_clients(dir) {
             &mut self.sent
         } else {
             &mut self.received
@@ -124,31 +124,16 @@ impl Machine {
     }
 
     pub(super) fn ended<H: Host>(&mut self, dir: Direction, how: Ended, now: u64, host: &mut H) {
-        match how {
-            Ended::Failed(fault) => self.conclude(fault, now, host),
-            Ended::Eof if self.is_from_client(dir) => {}
-            Ended::Eof if !self.received.is_between() => {
-                self.conclude(Fault::ResponseTruncated, now, host);
-            }
-            Ended::Eof => {
-                let is_idle = self.phase == Phase::Ready && self.queue.is_empty();
-                let in_order = is_idle || self.session.role == Kind::Server;
-                let fault = if in_order {
-                    Fault::None
-                } else {
-                    Fault::ConnectionClosed
-                };
-                self.conclude(fault, now, host);
-            }
+        if let Some(fault) = self
+            .session
+            .fault_of_end(dir, how, self.received.is_between())
+        {
+            self.conclude(fault, now, host);
         }
     }
 
     pub(super) fn close<H: Host>(&mut self, now: u64, host: &mut H) {
         self.conclude(Fault::None, now, host);
-    }
-
-    fn is_from_client(&self, dir: Direction) -> bool {
-        (dir == Direction::Out) == (self.session.role == Kind::Client)
     }
 
     /// An exchange that begins; zero when it is not recorded.
@@ -212,11 +197,11 @@ impl Machine {
         match self.phase {
             Phase::Opening if self.refused && fault == Fault::None => {
                 // It does not want to go on without.
-                self.session.connect_begins(host);
+                self.session.connect_begins(now, host);
                 self.entered(Fault::TlsHandshake, now, host);
             }
             Phase::Opening | Phase::Asked(_) if fault != Fault::None => {
-                self.session.connect_begins(host);
+                self.session.connect_begins(now, host);
                 self.entered(fault, now, host);
             }
             _ => self.entered(fault, now, host),

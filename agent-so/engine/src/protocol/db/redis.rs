@@ -132,7 +132,7 @@ impl Machine {
     }
 
     pub(super) fn feed<H: Host>(&mut self, dir: Direction, bytes: &[u8], now: u64, host: &mut H) {
-        if (dir == Direction::Out) == (self.session.role == Kind::Client) {
+        if self.session.is_clients(dir) {
             self.feed_commands(bytes, now, host);
         } else {
             self.feed_replies(bytes, now, host);
@@ -141,7 +141,7 @@ impl Machine {
 
     /// Passes over `n` bytes that were not seen.
     pub(super) fn skip<H: Host>(&mut self, dir: Direction, n: u64, now: u64, host: &mut H) {
-        let counted = if (dir == Direction::Out) == (self.session.role == Kind::Client) {
+        let counted = if self.session.is_clients(dir) {
             self.commands.skip(n)
         } else {
             self.replies.skip(n)
@@ -152,16 +152,11 @@ impl Machine {
     }
 
     pub(super) fn ended<H: Host>(&mut self, dir: Direction, how: Ended, now: u64, host: &mut H) {
-        match how {
-            Ended::Failed(fault) => self.conclude(fault, now, host),
-            Ended::Eof if (dir == Direction::Out) == (self.session.role == Kind::Client) => {}
-            Ended::Eof if !self.replies.is_between() => {
-                self.conclude(Fault::ResponseTruncated, now, host);
-            }
-            Ended::Eof if self.session.role == Kind::Client => {
-                self.conclude(Fault::ConnectionClosed, now, host);
-            }
-            Ended::Eof => self.conclude(Fault::None, now, host),
+        if let Some(fault) = self
+            .session
+            .fault_of_end(dir, how, self.replies.is_between())
+        {
+            self.conclude(fault, now, host);
         }
     }
 
@@ -192,7 +187,7 @@ impl Machine {
     /// The first byte of a command passes.
     fn command_begins<H: Host>(&mut self, now: u64, host: &mut H) {
         if self.setting_up {
-            self.session.connect_begins(host);
+            self.session.connect_begins(now, host);
         }
         let goes_on = self.unanswered && host.same_sender();
         let alone = self.mixes || !self.joins && !goes_on;

@@ -1,7 +1,7 @@
 //! What the machines of all databases do alike: exchanges are opened and finished, and so is the making of the connection.
 
 use crate::exchange::{Db, Fault, Kind, System};
-use crate::protocol::{ExchangeId, Host};
+use crate::protocol::{Direction, Ended, ExchangeId, Host};
 
 /// One connection to a database, or at one.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,9 +27,26 @@ impl Session {
         }
     }
 
-    /// The first bytes of the client pass: the making of the connection is an exchange if this program made it and that was
-    /// seen. Only the first call does anything.
-    pub(super) fn connect_begins(&mut self, host: &mut impl Host) {
+    /// Whether what passes in `dir` is the client's.
+    pub(super) fn is_clients(&self, dir: Direction) -> bool {
+        (dir == Direction::Out) == (self.role == Kind::Client)
+    }
+
+    /// What the end of a direction makes of the exchanges that wait. `between`: no answer is half read. `None`: nothing, the
+    /// client has merely said its last word.
+    pub(super) fn fault_of_end(&self, dir: Direction, how: Ended, between: bool) -> Option<Fault> {
+        match how {
+            Ended::Failed(fault) => Some(fault),
+            Ended::Eof if self.is_clients(dir) => None,
+            Ended::Eof if !between => Some(Fault::ResponseTruncated),
+            Ended::Eof if self.role == Kind::Client => Some(Fault::ConnectionClosed),
+            Ended::Eof => Some(Fault::None),
+        }
+    }
+
+    /// The first bytes of the client pass at `now`: the making of the connection is an exchange if this program made it and that
+    /// was seen. Only the first call does anything.
+    pub(super) fn connect_begins(&mut self, now: u64, host: &mut impl Host) {
         if std::mem::replace(&mut self.asked, true) || self.role != Kind::Client {
             return;
         }
@@ -46,7 +63,8 @@ impl Session {
             ..Db::default()
         };
         exchange.start_ns = start;
-        self.connected_ns = end.max(start);
+        // What was not seen of it cannot have taken longer than until now.
+        self.connected_ns = end.min(now).max(start);
         self.connect = id;
         host.request_head(id);
     }
@@ -98,6 +116,54 @@ impl Session {
             exchange.fault = fault;
             exchange.end_ns = now;
             host.finished(id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_leaves_and_what_waits() {
+        use Direction::{In, Out};
+        let rows = [
+            (Kind::Client, Out, Ended::Eof, true, None),
+            (
+                Kind::Client,
+                In,
+                Ended::Eof,
+                true,
+                Some(Fault::ConnectionClosed),
+            ),
+            (
+                Kind::Client,
+                In,
+                Ended::Eof,
+                false,
+                Some(Fault::ResponseTruncated),
+            ),
+            (Kind::Server, In, Ended::Eof, true, None),
+            (Kind::Server, Out, Ended::Eof, true, Some(Fault::None)),
+            (
+                Kind::Server,
+                Out,
+                Ended::Eof,
+                false,
+                Some(Fault::ResponseTruncated),
+            ),
+            (
+                Kind::Client,
+                Out,
+                Ended::Failed(Fault::BrokenPipe),
+                true,
+                Some(Fault::BrokenPipe),
+            ),
+        ];
+        for (role, dir, how, between, fault) in rows {
+            let session = Session::new(System::Redis, role);
+            let told = session.fault_of_end(dir, how, between);
+            assert_eq!(told, fault, "{role:?} {dir:?} {how:?} {between}");
         }
     }
 }

@@ -350,6 +350,8 @@ fn a_broken_connection_ends_what_waits() {
     let mut steps = dialog(&[("version\r\n", "VERSION 1\r\n"), ("get k\r\n", "")]);
     steps.insert(3, broken);
     assert_eq!(run(&steps).0[2], "get k; 30-40 fault");
+    steps[3] = Step::End(Direction::In, Ended::Eof);
+    assert_eq!(run(&steps).0[2], "get k; 30-40 fault");
     let mut steps = dialog(&[
         ("version\r\n", "VERSION 1\r\n"),
         ("get k\r\n", "VALUE k 0 9\r\n"),

@@ -353,7 +353,7 @@ fn what_sets_a_connection_up_belongs_to_it() {
     steps.push(Close);
     assert_eq!(run(&steps).0, ["connect 1-40 18"]);
     steps[3] = Step::End(Direction::In, Ended::Eof);
-    assert_eq!(run(&steps).0, ["connect 1-40"]);
+    assert_eq!(run(&steps).0, ["connect 1-40 fault"]);
 }
 
 #[test]
@@ -466,6 +466,8 @@ fn a_broken_connection_ends_what_waits() {
     );
     let half = done(1)[..20].to_vec();
     let eof = Step::End(Direction::In, Ended::Eof);
+    let left = run(&[Out(find(1)), In(done(1)), Out(find(2)), eof.clone()]);
+    assert_eq!(left.0[2], format!("{FIND} 30-40 fault"));
     assert_eq!(
         run(&[Out(find(1)), In(half), eof]).0[1],
         format!("{FIND} 10-30 fault")

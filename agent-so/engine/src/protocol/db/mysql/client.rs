@@ -144,9 +144,9 @@ impl Machine {
     }
 
     /// A message of the client's is complete, `beyond` bytes before the end of those fed.
-    pub(super) fn sending_ends<H: Host>(&mut self, beyond: usize, host: &mut H) -> bool {
+    pub(super) fn sending_ends<H: Host>(&mut self, beyond: usize, now: u64, host: &mut H) -> bool {
         match self.sending {
-            Sending::Login => self.login_ends(beyond, host),
+            Sending::Login => self.login_ends(beyond, now, host),
             Sending::Data => {
                 // An empty one ends the file.
                 self.file &= self.sent.read() > 0;
@@ -156,7 +156,7 @@ impl Machine {
         }
     }
 
-    fn login_ends<H: Host>(&mut self, beyond: usize, host: &mut H) -> bool {
+    fn login_ends<H: Host>(&mut self, beyond: usize, now: u64, host: &mut H) -> bool {
         let login = self.login;
         self.common = login.common();
         if self.phase == Phase::Greeted
@@ -174,7 +174,7 @@ impl Machine {
             self.session.system = System::MariaDb;
         }
         self.phase = Phase::Login;
-        self.session.connect_begins(host);
+        self.session.connect_begins(now, host);
         self.common != 0
     }
 

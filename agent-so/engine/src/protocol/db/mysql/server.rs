@@ -57,7 +57,7 @@ impl Machine {
             if message.names_mariadb() {
                 self.session.system = System::MariaDb;
             }
-            self.session.connect_begins(host);
+            self.session.connect_begins(now, host);
             self.connect_refused(message, now, host);
             return false;
         }

@@ -261,7 +261,7 @@ impl Machine {
     fn opened<H: Host>(&mut self, now: u64, host: &mut H) {
         match opening::request(self.asked.code) {
             Some(Request::Startup) => {
-                self.session.connect_begins(host);
+                self.session.connect_begins(now, host);
                 self.phase = Phase::Entering;
             }
             Some(request @ (Request::Tls | Request::Gss)) => {

@@ -47,10 +47,6 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn is_empty(&self) -> bool {
-        self.ring.is_empty()
-    }
-
     pub(super) fn oldest(&mut self) -> Option<&mut Entry> {
         self.ring.oldest()
     }

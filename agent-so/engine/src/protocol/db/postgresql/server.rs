@@ -54,7 +54,7 @@ impl Machine {
                     let first = rest[0];
                     if first == b'E' {
                         // A server that knows nothing of encryption.
-                        self.session.connect_begins(host);
+                        self.session.connect_begins(now, host);
                         self.phase = Phase::Entering;
                         continue;
                     }
