@@ -335,6 +335,18 @@ impl Exchange {
         self.append(field, bytes, cap);
     }
 
+    /// Appends `number` in decimal to a field begun before.
+    pub fn append_number(&mut self, field: Field, number: i64) {
+        let mut room = itoa::Buffer::new();
+        self.append(field, room.format(number).as_bytes(), VALUE_MAX);
+    }
+
+    /// Sets `field` to `number` in decimal.
+    pub fn set_number(&mut self, field: Field, number: i64) {
+        self.begin(field);
+        self.append_number(field, number);
+    }
+
     /// Removes white space at the end of a field's value.
     pub fn trim_end(&mut self, field: Field) {
         let mut text = self.texts[field as usize];
@@ -495,6 +507,18 @@ mod tests {
         );
         ex.reset();
         assert_eq!(ex.text(Field::UserAgent), None);
+    }
+
+    #[test]
+    fn numbers_are_decimal() {
+        let mut ex = Exchange::default();
+        for number in [0, 7, 2067, -1, i64::MAX, i64::MIN] {
+            ex.set_number(Field::Code, number);
+            assert_eq!(ex.text(Field::Code), Some(number.to_string().as_bytes()));
+        }
+        ex.set(Field::Host, b"h:", VALUE_MAX);
+        ex.append_number(Field::Host, 80);
+        assert_eq!(ex.text(Field::Host), Some(&b"h:80"[..]));
     }
 
     #[test]

@@ -167,28 +167,11 @@ pub(crate) fn failed(state: &'static State, meta: &mut Meta, fault: Fault) {
         && exchange.text(Field::Host).is_some()
         && system == System::None
     {
-        let mut digits = [0; 6];
-        exchange.append(Field::Host, port_suffix(port, &mut digits), VALUE_MAX);
+        exchange.append(Field::Host, b":", VALUE_MAX);
+        exchange.append_number(Field::Host, port.into());
     }
     context::client::begin(state, record, exchange, meta);
     export::submit(state, index, record);
-}
-
-/// `:port` in decimal, without the formatting machinery.
-fn port_suffix(port: u16, out: &mut [u8; 6]) -> &[u8] {
-    let mut at = out.len();
-    let mut rest = port;
-    loop {
-        at -= 1;
-        out[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    at -= 1;
-    out[at] = b':';
-    &out[at..]
 }
 
 /// What an error number of a socket call means for the stream; [`Fault::None`] when it means nothing (would block,
@@ -212,16 +195,6 @@ pub(crate) fn fault(errno: i32) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ports_are_written_in_decimal() {
-        for port in [0, 7, 80, 8080, 65_535] {
-            assert_eq!(
-                port_suffix(port, &mut [0; 6]),
-                format!(":{port}").as_bytes()
-            );
-        }
-    }
 
     #[test]
     fn calls_that_would_block_are_no_fault() {

@@ -11,7 +11,7 @@ use crate::hooks::contain;
 use crate::settings;
 use crate::sys::process::{self, State};
 use crate::sys::{clock, errno, thread};
-use agent_engine::exchange::{Db, Exchange, Field, Kind, System, VALUE_MAX};
+use agent_engine::exchange::{Db, Exchange, Field, Kind, System};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 const SETS: usize = 1024;
@@ -324,30 +324,10 @@ fn finish(
     exchange.db.has_rows |= rows > 0;
     exchange.end_ns = end_ns.max(exchange.start_ns);
     if code != 0 {
-        let mut room = [0; 12];
-        exchange.set(Field::Code, decimal(code, &mut room), VALUE_MAX);
+        exchange.set_number(Field::Code, code.into());
     }
     about(exchange);
     export::submit(state, index, record);
-}
-
-/// A number as text, without the formatting machinery.
-fn decimal(number: i32, room: &mut [u8; 12]) -> &[u8] {
-    let mut at = room.len();
-    let mut rest = number.unsigned_abs();
-    loop {
-        at -= 1;
-        room[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    if number < 0 {
-        at -= 1;
-        room[at] = b'-';
-    }
-    &room[at..]
 }
 
 /// The thread is in a call into the library. While it is, what the library asks of itself on the same connection is no
@@ -445,13 +425,6 @@ mod tests {
             let place = table.find(key).unwrap();
             table.take(place, key).is_some()
         }));
-    }
-
-    #[test]
-    fn numbers() {
-        for number in [0, 5, 2067, -1, i32::MAX, i32::MIN] {
-            assert_eq!(decimal(number, &mut [0; 12]), number.to_string().as_bytes());
-        }
     }
 
     #[inline(never)]

@@ -586,7 +586,7 @@ impl Machine {
             self.setting_up -= 1;
             self.session.connected_ns = now;
             if let (Said::Error(code), Some(id)) = (self.answer.said, self.session.connecting()) {
-                name_error(code, id, host);
+                host.exchange(id).set_number(Field::Code, code.into());
             }
             if self.setting_up == 0 && (self.phase == Phase::Open || self.is_watching) {
                 self.enter(host);
@@ -609,7 +609,7 @@ impl Machine {
                 exchange.db.rows = rows.into();
                 exchange.db.has_rows = true;
             }
-            Said::Error(code) => name_error(code, entry.id, host),
+            Said::Error(code) => host.exchange(entry.id).set_number(Field::Code, code.into()),
             // Its code is compressed.
             _ if failed => fault = Fault::Other,
             _ => {}
@@ -632,7 +632,7 @@ impl Machine {
                 if let Some(id) = self.session.connecting()
                     && !(code == PROTOCOL_ERROR && other)
                 {
-                    name_error(code, id, host);
+                    host.exchange(id).set_number(Field::Code, code.into());
                 }
                 return self.conclude(Fault::None, now, host);
             }
@@ -713,19 +713,4 @@ fn is_about_system(text: &[u8]) -> bool {
     TABLES
         .iter()
         .any(|name| memchr::memmem::find(front, name).is_some())
-}
-
-/// An error's code, as the conventions want it.
-fn name_error<H: Host>(code: u32, id: ExchangeId, host: &mut H) {
-    let mut digits = [0; 10];
-    let (mut at, mut rest) = (digits.len(), code);
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    host.exchange(id).set(Field::Code, &digits[at..], VALUE_MAX);
 }

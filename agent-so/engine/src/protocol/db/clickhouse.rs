@@ -361,9 +361,8 @@ impl Machine {
                     _ => self.open,
                 };
                 if id != ExchangeId(0) {
-                    let mut digits = [0; 10];
-                    let code = decimal(number as u32, &mut digits);
-                    host.exchange(id).set(Field::Code, code, VALUE_MAX);
+                    let code = i64::from(number as u32);
+                    host.exchange(id).set_number(Field::Code, code);
                 }
             }
             Mark::Rows if self.open != ExchangeId(0) => {
@@ -452,16 +451,4 @@ fn chosen(text: &[u8]) -> Option<&[u8]> {
     let name = name.strip_suffix(b";").unwrap_or(name).trim_ascii_end();
     let is_word = name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_');
     Some(if is_word { name } else { &[] })
-}
-
-fn decimal(number: u32, out: &mut [u8; 10]) -> &[u8] {
-    let (mut at, mut rest) = (out.len(), number);
-    loop {
-        at -= 1;
-        out[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            return &out[at..];
-        }
-    }
 }

@@ -418,9 +418,7 @@ impl Machine {
         }
         let mut fault = Fault::None;
         if let Some(code) = answered.code {
-            let mut digits = [0; 20];
-            let code = decimal(code, &mut digits);
-            exchange.set(Field::Code, code, VALUE_MAX);
+            exchange.set_number(Field::Code, code);
         } else if answered.failed {
             fault = Fault::Other;
         }
@@ -458,21 +456,4 @@ impl Machine {
             self.session.finish(entry.id, fault, now, host);
         }
     }
-}
-
-fn decimal(number: i64, out: &mut [u8; 20]) -> &[u8] {
-    let (mut at, mut rest) = (out.len(), number.unsigned_abs());
-    loop {
-        at -= 1;
-        out[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    if number < 0 && at > 0 {
-        at -= 1;
-        out[at] = b'-';
-    }
-    &out[at..]
 }

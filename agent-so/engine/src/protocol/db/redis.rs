@@ -277,9 +277,8 @@ impl Machine {
     }
 
     fn name_database<H: Host>(&self, id: ExchangeId, host: &mut H) {
-        let mut digits = [0; 5];
-        let text = decimal(self.database, &mut digits);
-        host.exchange(id).set(Field::Namespace, text, VALUE_MAX);
+        host.exchange(id)
+            .set_number(Field::Namespace, self.database.into());
     }
 
     fn connect_done<H: Host>(&mut self, end: u64, host: &mut H) {
@@ -416,16 +415,4 @@ fn database(purpose: &Purpose, argument: &[u8]) -> u16 {
         .filter(|_| *purpose == Purpose::Select)
         .and_then(|index| u16::try_from(index).ok())
         .unwrap_or_default()
-}
-
-fn decimal(number: u16, out: &mut [u8; 5]) -> &[u8] {
-    let (mut at, mut rest) = (out.len(), number);
-    loop {
-        at -= 1;
-        out[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            return &out[at..];
-        }
-    }
 }

@@ -179,12 +179,7 @@ impl Params {
         if !self.has_host && ex.text(Field::Host).is_some() && self.server_port != 0 {
             ex.reopen(Field::Host);
             ex.append(Field::Host, b":", VALUE_MAX);
-            let mut digits = [0; 5];
-            ex.append(
-                Field::Host,
-                decimal(self.server_port, &mut digits),
-                VALUE_MAX,
-            );
+            ex.append_number(Field::Host, self.server_port.into());
         }
         if self.has_remote {
             match &mut ex.peer {
@@ -333,16 +328,4 @@ fn version(protocol: &[u8]) -> u8 {
 
 fn number(text: &str) -> u16 {
     text.parse().unwrap_or_default()
-}
-
-fn decimal(mut number: u16, digits: &mut [u8; 5]) -> &[u8] {
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            return &digits[at..];
-        }
-    }
 }

@@ -98,9 +98,7 @@ impl Machine {
     /// The error's code is the exchange's.
     fn fail<H: Host>(&self, id: ExchangeId, message: &Message, host: &mut H) {
         if let Some(code) = message.code() {
-            let mut digits = [0; 5];
-            host.exchange(id)
-                .set(Field::Code, decimal(code, &mut digits), VALUE_MAX);
+            host.exchange(id).set_number(Field::Code, code.into());
         }
     }
 
@@ -235,17 +233,5 @@ fn backslash(plain: bool) -> Backslash {
         Backslash::Plain
     } else {
         Backslash::Escape
-    }
-}
-
-fn decimal(number: u16, out: &mut [u8; 5]) -> &[u8] {
-    let (mut at, mut rest) = (out.len(), number);
-    loop {
-        at -= 1;
-        out[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            return &out[at..];
-        }
     }
 }
