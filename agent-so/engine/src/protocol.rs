@@ -135,6 +135,22 @@ pub enum Probe {
     More,
 }
 
+impl Probe {
+    /// Of a protocol in which the client speaks first: whether what came in and what went out is the beginning of a client's
+    /// words. `Some(false)` is a part of one, `None` not even that.
+    fn client_begins(incoming: Option<bool>, outgoing: Option<bool>) -> Self {
+        match (incoming, outgoing) {
+            (Some(true), _) => Probe::Yes(Kind::Server),
+            (_, Some(true)) => Probe::Yes(Kind::Client),
+            (None, _) | (_, None) => Probe::No,
+            _ => Probe::More,
+        }
+    }
+}
+
+/// The opinion of a protocol about the first bytes that came in, and those that went out.
+type Judge = fn(&[u8], &[u8]) -> Probe;
+
 /// What the agent keeps of one connection: 736 bytes at most, no pointers, no heap, and all-zero bytes are a fresh
 /// one. No call allocates, recurses or blocks.
 ///

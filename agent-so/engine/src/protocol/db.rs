@@ -1,12 +1,13 @@
 //! Databases: the machines that read what is asked of them, and what these share.
 //!
-//! A new one is a file here, a variant of [`Machine`] and a line in the detector.
+//! A new one is a file here, a variant of [`Machine`] and a line in [`PROBES`].
 
 pub(super) mod cassandra;
 mod clickhouse;
 mod memcached;
 mod mongodb;
 mod mysql;
+mod name;
 mod postgresql;
 mod redis;
 mod ring;
@@ -15,18 +16,29 @@ mod session;
 mod tests;
 pub(super) mod texts;
 
-pub(super) use cassandra::{PREFIX_MAX as CASSANDRA_PREFIX_MAX, probe as probe_cassandra};
-pub(super) use clickhouse::{PREFIX_MAX as CLICKHOUSE_PREFIX_MAX, probe as probe_clickhouse};
-pub(super) use memcached::{
-    PREFIX_MAX as MEMCACHED_PREFIX_MAX, probe as probe_memcached, text_begins as memcached_begins,
-};
-pub(super) use mongodb::{PREFIX_MAX as MONGODB_PREFIX_MAX, probe as probe_mongodb};
-pub(super) use mysql::{PREFIX_MAX as MYSQL_PREFIX_MAX, probe as probe_mysql};
-pub(super) use postgresql::{PREFIX_MAX as POSTGRESQL_PREFIX_MAX, probe as probe_postgresql};
-pub(super) use redis::{PREFIX_MAX as REDIS_PREFIX_MAX, probe as probe_redis};
+pub(super) use memcached::text_begins as memcached_begins;
 
-use super::{Direction, Ended, ExchangeId, Host};
+use super::{Direction, Ended, ExchangeId, Host, Judge};
 use crate::exchange::{Kind, System};
+
+/// How many first bytes of a direction each wants to see, and its opinion of them.
+pub(super) const PROBES: [(System, usize, Judge); 7] = [
+    (System::Redis, redis::PREFIX_MAX, redis::probe),
+    (
+        System::PostgreSql,
+        postgresql::PREFIX_MAX,
+        postgresql::probe,
+    ),
+    (System::MySql, mysql::PREFIX_MAX, mysql::probe),
+    (System::Memcached, memcached::PREFIX_MAX, memcached::probe),
+    (System::MongoDb, mongodb::PREFIX_MAX, mongodb::probe),
+    (System::Cassandra, cassandra::PREFIX_MAX, cassandra::probe),
+    (
+        System::ClickHouse,
+        clickhouse::PREFIX_MAX,
+        clickhouse::probe,
+    ),
+];
 
 /// The machine of one connection.
 #[derive(Clone, Debug)]

@@ -1,8 +1,8 @@
 //! Which protocol is it? Decided from the first bytes of both directions, never from one alone.
 
 use super::tls::{self, Hello};
-use super::{Direction, Probe, Protocol, db, fastcgi, http1, http2};
-use crate::exchange::{Kind, System};
+use super::{Direction, Judge, Probe, Protocol, db, fastcgi, http1, http2};
+use crate::exchange::Kind;
 
 /// First bytes kept of each direction: as many as the neediest protocol wants to see.
 const PREFIX_MAX: usize = tls::PREFIX_MAX;
@@ -12,48 +12,12 @@ const BUDGET: u32 = 4096;
 /// As many for a hello whose answer was seen: all that servers say before the client speaks again.
 const ANSWER_BUDGET: u32 = 64 * 1024;
 
-type Judge = fn(&[u8], &[u8]) -> Probe;
-
-/// The protocols: how many first bytes of a direction each wants to see, and its opinion of them. A new one is one more line.
-const PROBES: [(Protocol, usize, Judge); 10] = [
+/// The protocols: how many first bytes of a direction each wants to see, and its opinion of them. A new one is one more line, a
+/// database one in [`db::PROBES`], which come after these.
+const PROBES: [(Protocol, usize, Judge); 3] = [
     (Protocol::Http2, http2::PREFIX_MAX, http2::probe),
     (Protocol::Http1, http1::PREFIX_MAX, http1::probe),
     (Protocol::FastCgi, fastcgi::PREFIX_MAX, fastcgi::probe),
-    (
-        Protocol::Db(System::Redis),
-        db::REDIS_PREFIX_MAX,
-        db::probe_redis,
-    ),
-    (
-        Protocol::Db(System::PostgreSql),
-        db::POSTGRESQL_PREFIX_MAX,
-        db::probe_postgresql,
-    ),
-    (
-        Protocol::Db(System::MySql),
-        db::MYSQL_PREFIX_MAX,
-        db::probe_mysql,
-    ),
-    (
-        Protocol::Db(System::Memcached),
-        db::MEMCACHED_PREFIX_MAX,
-        db::probe_memcached,
-    ),
-    (
-        Protocol::Db(System::MongoDb),
-        db::MONGODB_PREFIX_MAX,
-        db::probe_mongodb,
-    ),
-    (
-        Protocol::Db(System::Cassandra),
-        db::CASSANDRA_PREFIX_MAX,
-        db::probe_cassandra,
-    ),
-    (
-        Protocol::Db(System::ClickHouse),
-        db::CLICKHOUSE_PREFIX_MAX,
-        db::probe_clickhouse,
-    ),
 ];
 
 /// What the first bytes are.
@@ -134,7 +98,8 @@ impl Detector {
     pub(super) fn probe(&self) -> Found {
         let [incoming, outgoing] = &self.sides;
         let mut all_say_no = true;
-        for (protocol, most, probe) in PROBES {
+        let databases = db::PROBES.map(|(system, most, probe)| (Protocol::Db(system), most, probe));
+        for (protocol, most, probe) in PROBES.into_iter().chain(databases) {
             match probe(incoming.first(most), outgoing.first(most)) {
                 Probe::Yes(role) => return Found::Yes(protocol, role),
                 Probe::No => {}

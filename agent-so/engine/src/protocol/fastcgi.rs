@@ -40,12 +40,7 @@ pub(crate) const fn params_header(id: u16, len: u16) -> [u8; record::HEADER] {
 
 /// Judges the first bytes of both directions: the client begins, with a whole BEGIN_REQUEST record.
 pub(super) fn probe(in_prefix: &[u8], out_prefix: &[u8]) -> Probe {
-    match (begins(in_prefix), begins(out_prefix)) {
-        (Some(true), _) => Probe::Yes(Kind::Server),
-        (_, Some(true)) => Probe::Yes(Kind::Client),
-        (None, _) | (_, None) => Probe::No,
-        _ => Probe::More,
-    }
+    Probe::client_begins(begins(in_prefix), begins(out_prefix))
 }
 
 /// Whether the first bytes are all of BEGIN_REQUEST; `None`: not even its beginning.

@@ -18,6 +18,7 @@ mod segment;
 #[cfg(test)]
 mod tests;
 
+use super::name::Name;
 use super::session::Session;
 use crate::exchange::{Fault, Field, Kind, QUERY_MAX, System, VALUE_MAX};
 use crate::protocol::wide::WideId;
@@ -40,12 +41,7 @@ const CLUSTER_NAME: &[u8] = b"SELECT cluster_name FROM system.local";
 /// Judges the first bytes of both directions: the client begins, with OPTIONS or STARTUP. That the other end speaks the
 /// same is seen before anything is told.
 pub(in crate::protocol) fn probe(in_prefix: &[u8], out_prefix: &[u8]) -> Probe {
-    match (begins(in_prefix), begins(out_prefix)) {
-        (Some(true), _) => Probe::Yes(Kind::Server),
-        (_, Some(true)) => Probe::Yes(Kind::Client),
-        (None, _) | (_, None) => Probe::No,
-        _ => Probe::More,
-    }
+    Probe::client_begins(begins(in_prefix), begins(out_prefix))
 }
 
 /// Whether these are the first bytes of a client; `None`: they are not even their beginning.
@@ -70,36 +66,6 @@ enum Phase {
     /// The program has asked nothing yet.
     SettingUp,
     Open,
-}
-
-/// The name of a keyspace; empty: none, or one that is too long.
-#[derive(Clone, Copy, Debug)]
-struct Name {
-    text: [u8; KEPT],
-    len: u8,
-}
-
-impl Default for Name {
-    fn default() -> Self {
-        Self {
-            text: [0; KEPT],
-            len: 0,
-        }
-    }
-}
-
-impl Name {
-    fn set(&mut self, text: &[u8]) {
-        *self = Self::default();
-        if let Some(room) = self.text.get_mut(..text.len()) {
-            room.copy_from_slice(text);
-            self.len = text.len() as u8;
-        }
-    }
-
-    fn text(&self) -> &[u8] {
-        &self.text[..usize::from(self.len)]
-    }
 }
 
 /// Headers of one direction.
@@ -154,7 +120,7 @@ pub(in crate::protocol) struct Machine {
     answers: Side,
     request: Request,
     answer: Answer,
-    keyspace: Name,
+    keyspace: Name<KEPT>,
     /// The exchange of the request that is read; zero: it is not recorded.
     open: ExchangeId,
     /// The newest exchange that waits, if it does.
@@ -399,9 +365,8 @@ impl Machine {
         }
         if self.request.opcode == frame::EXECUTE && self.open != ExchangeId(0) {
             let wide = host.wide_mut(self.wide);
-            let mut keyspace = Name::default();
             if let Some(found) = wide.texts.find(key | KEYSPACE_OF) {
-                keyspace.set(found.text);
+                let keyspace = Name::<KEPT>::of(found.text);
                 host.exchange(self.open)
                     .set(Field::Namespace, keyspace.text(), VALUE_MAX);
             }
@@ -574,7 +539,7 @@ impl Machine {
             return;
         };
         match self.answer.said {
-            Said::Keyspace => self.keyspace.set(self.answer.keyspace()),
+            Said::Keyspace => self.keyspace = Name::of(self.answer.keyspace()),
             Said::Prepared(key) => {
                 let texts = &mut host.wide_mut(self.wide).texts;
                 texts.rename(preparing(stream), key);

@@ -12,6 +12,7 @@ mod reader;
 #[cfg(test)]
 mod tests;
 
+use super::name::Name;
 use super::session::Session;
 use crate::exchange::{Fault, Field, Kind, QUERY_MAX, System, VALUE_MAX};
 use crate::protocol::{Direction, Ended, ExchangeId, Host, Probe};
@@ -25,12 +26,7 @@ const NAME: &[u8] = b"clickhouse";
 
 /// Judges the first bytes of both directions: the client begins, and says its name.
 pub(in crate::protocol) fn probe(in_prefix: &[u8], out_prefix: &[u8]) -> Probe {
-    match (begins(in_prefix), begins(out_prefix)) {
-        (Some(true), _) => Probe::Yes(Kind::Server),
-        (_, Some(true)) => Probe::Yes(Kind::Client),
-        (None, _) | (_, None) => Probe::No,
-        _ => Probe::More,
-    }
+    Probe::client_begins(begins(in_prefix), begins(out_prefix))
 }
 
 /// Whether these are the first bytes of a client; `None`: they are not even their beginning.
@@ -45,36 +41,6 @@ fn begins(prefix: &[u8]) -> Option<bool> {
     let same = name.len().min(NAME.len());
     let fits = fits && name[..same].eq_ignore_ascii_case(&NAME[..same]);
     fits.then_some(name.len() >= NAME.len())
-}
-
-/// The name of a database; empty: none that is known.
-#[derive(Clone, Copy, Debug)]
-struct Name {
-    text: [u8; KEPT],
-    len: u8,
-}
-
-impl Default for Name {
-    fn default() -> Self {
-        Self {
-            text: [0; KEPT],
-            len: 0,
-        }
-    }
-}
-
-impl Name {
-    fn set(&mut self, text: &[u8]) {
-        *self = Self::default();
-        if let Some(room) = self.text.get_mut(..text.len()) {
-            room.copy_from_slice(text);
-            self.len = text.len() as u8;
-        }
-    }
-
-    fn text(&self) -> &[u8] {
-        &self.text[..usize::from(self.len)]
-    }
 }
 
 /// What the server is to answer.
@@ -104,8 +70,8 @@ pub(in crate::protocol) struct Machine {
     heard_ns: u64,
     client: Reader,
     server: Reader,
-    database: Name,
-    chosen: Name,
+    database: Name<KEPT>,
+    chosen: Name<KEPT>,
     /// The exchange of the query; zero: none, or it is not recorded.
     open: ExchangeId,
     /// Its head was told.
@@ -256,7 +222,7 @@ impl Machine {
         match mark {
             Mark::Revision => self.client.revision = number,
             Mark::Database => {
-                self.database.set(self.client.name());
+                self.database = Name::of(self.client.name());
                 if let Some(id) = self.session.connecting()
                     && !self.database.text().is_empty()
                 {
@@ -288,7 +254,7 @@ impl Machine {
             Some(text) => {
                 if let Some(name) = chosen(text) {
                     self.chooses = true;
-                    self.chosen.set(name);
+                    self.chosen = Name::of(name);
                 }
             }
             None => exchange.set(Field::Operation, b"QUERY", VALUE_MAX),

@@ -35,12 +35,7 @@ pub(in crate::protocol) fn probe(in_prefix: &[u8], out_prefix: &[u8]) -> Probe {
         Some(true) if !replies.is_empty() && !answers(replies) => None,
         other => other,
     };
-    match (judged(in_prefix, out_prefix), judged(out_prefix, in_prefix)) {
-        (Some(true), _) => Probe::Yes(Kind::Server),
-        (_, Some(true)) => Probe::Yes(Kind::Client),
-        (None, _) | (_, None) => Probe::No,
-        _ => Probe::More,
-    }
+    Probe::client_begins(judged(in_prefix, out_prefix), judged(out_prefix, in_prefix))
 }
 
 /// Whether these are the first bytes of a command; `None`: they are not even its beginning.

@@ -40,12 +40,7 @@ pub(in crate::protocol) const PREFIX_MAX: usize = 24;
 
 /// Judges the first bytes of both directions: the client begins, with the front of a command.
 pub(in crate::protocol) fn probe(in_prefix: &[u8], out_prefix: &[u8]) -> Probe {
-    match (begins(in_prefix), begins(out_prefix)) {
-        (Some(true), _) => Probe::Yes(Kind::Server),
-        (_, Some(true)) => Probe::Yes(Kind::Client),
-        (None, _) | (_, None) => Probe::No,
-        _ => Probe::More,
-    }
+    Probe::client_begins(begins(in_prefix), begins(out_prefix))
 }
 
 /// Whether these are the first bytes of a command, up to the first letter of its name; `None`: they are not even its beginning.

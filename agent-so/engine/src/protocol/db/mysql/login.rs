@@ -130,44 +130,8 @@ fn logs_in(prefix: &[u8]) -> Option<bool> {
 const MARIADB: &[u8] = b"MariaDB";
 const FRONT: &[u8] = b"5.5.5-";
 
-/// A name of a database. Empty: none is known.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Name {
-    text: [u8; NAME],
-    /// Saturating.
-    len: u8,
-}
-
-impl Default for Name {
-    fn default() -> Self {
-        Self {
-            text: [0; NAME],
-            len: 0,
-        }
-    }
-}
-
-impl Name {
-    pub(super) fn push(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            if let Some(place) = self.text.get_mut(usize::from(self.len)) {
-                *place = *byte;
-            }
-            self.len = self.len.saturating_add(1);
-        }
-    }
-
-    /// Empty for one that is longer than what is kept.
-    pub(super) fn text(&self) -> &[u8] {
-        self.text.get(..usize::from(self.len)).unwrap_or_default()
-    }
-
-    pub(super) fn of(bytes: &[u8]) -> Self {
-        let mut name = Self::default();
-        name.push(bytes);
-        name
-    }
-}
+/// The name of a database.
+pub(super) type Name = crate::protocol::db::name::Name<NAME>;
 
 /// A reader of the greeting's payload.
 #[derive(Clone, Copy, Debug, Default)]

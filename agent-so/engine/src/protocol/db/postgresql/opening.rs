@@ -1,6 +1,5 @@
 //! What a client says first: it asks for encryption, asks for something to be cancelled, or introduces itself.
 
-use crate::exchange::Kind;
 use crate::protocol::Probe;
 
 /// Longest prefix of a direction that [`probe`] wants to see, bytes.
@@ -32,12 +31,7 @@ pub(super) fn request(code: u32) -> Option<Request> {
 
 /// Judges the first bytes of both directions: the client begins.
 pub(in crate::protocol) fn probe(in_prefix: &[u8], out_prefix: &[u8]) -> Probe {
-    match (begins(in_prefix), begins(out_prefix)) {
-        (Some(true), _) => Probe::Yes(Kind::Server),
-        (_, Some(true)) => Probe::Yes(Kind::Client),
-        (None, _) | (_, None) => Probe::No,
-        _ => Probe::More,
-    }
+    Probe::client_begins(begins(in_prefix), begins(out_prefix))
 }
 
 /// Whether these are the first bytes of a client; `None`: they are not even the beginning of that.
