@@ -7,6 +7,7 @@ pub mod config;
 pub mod context;
 pub mod db;
 pub mod exchange;
+pub mod hash;
 pub mod protocol;
 pub mod resource;
 pub mod route;
