@@ -3,6 +3,7 @@
 use super::db::cassandra::flight::Flight;
 use super::db::texts::Texts;
 use super::http2;
+use crate::inflate::Inflate;
 
 /// Names one [`Wide`] in the [`super::Host`]'s pool. Zero is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -18,6 +19,8 @@ pub struct Wide {
     pub(super) flight: Flight,
     /// Of databases. A connection uses one of both, and only its pages are ever touched.
     pub(super) texts: Texts,
+    /// What a database's server compresses, and what its client does: nothing to reset.
+    pub(super) inflate: [Inflate; 2],
 }
 
 impl Wide {
