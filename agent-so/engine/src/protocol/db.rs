@@ -6,7 +6,7 @@ pub(super) mod cassandra;
 mod clickhouse;
 mod memcached;
 mod mongodb;
-mod mysql;
+pub(super) mod mysql;
 mod name;
 mod postgresql;
 mod redis;

@@ -1,6 +1,8 @@
 //! Memory of the connections whose protocol needs more than a [`super::Stream`] has room for.
 
+use super::db::cassandra::compressed::Compressed as Frames;
 use super::db::cassandra::flight::Flight;
+use super::db::mysql::compressed::Compressed as Packets;
 use super::db::texts::Texts;
 use super::http2;
 use crate::inflate::Inflate;
@@ -19,7 +21,10 @@ pub struct Wide {
     pub(super) flight: Flight,
     /// Of databases. A connection uses one of both, and only its pages are ever touched.
     pub(super) texts: Texts,
-    /// What a database's server compresses, and what its client does: nothing to reset.
+    /// Where the compressed packets of MySQL stand, and frames of Cassandra, and what is in those: of the server's, and of the
+    /// client's. Whoever uses them makes them new.
+    pub(super) packets: [Packets; 2],
+    pub(super) frames: [Frames; 2],
     pub(super) inflate: [Inflate; 2],
 }
 

@@ -7,9 +7,10 @@
 //! cluster's name). Where a library has asked for events, it looks after the cluster on that connection: its questions about
 //! the system's tables are none of the program's.
 //!
-//! Compressed bodies are not read: of versions 3 and 4 the opcode remains, of version 5 (where whole segments are compressed) nothing.
+//! Of version 5, where whole segments are compressed, such connections are not read.
 
 mod answer;
+pub(in crate::protocol) mod compressed;
 mod cursor;
 pub(in crate::protocol) mod flight;
 mod frame;
@@ -21,6 +22,7 @@ mod tests;
 use super::name::Name;
 use super::session::Session;
 use crate::exchange::{Fault, Field, Kind, QUERY_MAX, System, VALUE_MAX};
+use crate::inflate::Method;
 use crate::protocol::wide::WideId;
 use crate::protocol::{Direction, Ended, ExchangeId, Host, Probe};
 use answer::{Answer, Said};
@@ -116,6 +118,8 @@ pub(in crate::protocol) struct Machine {
     /// Key of the text of the prepared statement before, in a batch.
     last_key: u64,
     wide: WideId,
+    /// How bodies may be compressed from here on.
+    method: Method,
     requests: Side,
     answers: Side,
     request: Request,
@@ -158,6 +162,10 @@ impl Machine {
             let used = match part {
                 Part::Around(n) => n,
                 Part::Bad => return self.conclude(Fault::None, now, host),
+                Part::Frames(n) if self.method != Method::Plain => {
+                    self.unpack(asks, &rest[..n], now, host);
+                    n
+                }
                 Part::Frames(n) => {
                     let n = if asks {
                         self.read_request(&rest[..n], now, host)
@@ -167,6 +175,19 @@ impl Machine {
                     self.side(asks).segments.read(n);
                     n
                 }
+            };
+            rest = &rest[used..];
+        }
+    }
+
+    /// Reads frames that are not compressed.
+    fn read<H: Host>(&mut self, asks: bool, bytes: &[u8], now: u64, host: &mut H) {
+        let mut rest = bytes;
+        while !rest.is_empty() && !self.session.over {
+            let used = if asks {
+                self.read_request(rest, now, host)
+            } else {
+                self.read_answer(rest, now, host)
             };
             rest = &rest[used..];
         }
@@ -190,14 +211,18 @@ impl Machine {
             } else {
                 self.answer.skip(n)
             }
-            && self.side(asks).segments.skip(n);
+            && self.side(asks).segments.skip(n)
+            && (self.method == Method::Plain
+                || host.wide_mut(self.wide).frames[usize::from(asks)].skip(n));
         if !counted {
             self.conclude(Fault::None, now, host);
         }
     }
 
     pub(super) fn ended<H: Host>(&mut self, dir: Direction, how: Ended, now: u64, host: &mut H) {
-        let between = !self.answers.inside && self.answers.have == 0;
+        let between = !self.answers.inside
+            && self.answers.have == 0
+            && (self.method == Method::Plain || host.wide_mut(self.wide).frames[0].is_between());
         if let Some(fault) = self.session.fault_of_end(dir, how, between) {
             self.conclude(fault, now, host);
         }
@@ -605,6 +630,11 @@ impl Machine {
             _ => return self.conclude(Fault::None, now, host),
         }
         let is_answer = matches!(opcode, frame::READY | frame::AUTHENTICATE);
+        let between = !self.requests.inside && self.requests.have == 0;
+        let method = self.request.method;
+        if is_answer && between && self.version != frame::V5 && method != Method::Plain {
+            self.unpacks(method, host);
+        }
         if is_answer && self.version == frame::V5 && !self.requests.segments.on {
             if self.request.is_lz4 {
                 // Whatever follows cannot be read.
@@ -612,6 +642,17 @@ impl Machine {
             }
             self.requests.segments.on = true;
             self.answers.segments.on = true;
+        }
+    }
+
+    /// Bodies may be compressed from here on. Without memory for that they are not read.
+    fn unpacks<H: Host>(&mut self, method: Method, host: &mut H) {
+        if self.wide == WideId(0) {
+            self.wide = host.wide().unwrap_or_default();
+        }
+        if self.wide != WideId(0) && self.method == Method::Plain {
+            host.wide_mut(self.wide).frames = Default::default();
+            self.method = method;
         }
     }
 
@@ -654,6 +695,7 @@ impl Machine {
             self.enter(host);
         }
         self.newest = ExchangeId(0);
+        self.method = Method::Plain;
         if self.wide == WideId(0) {
             return;
         }

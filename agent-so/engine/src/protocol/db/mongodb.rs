@@ -26,7 +26,7 @@ use message::{Messages, Next};
 /// Longest prefix of a direction that [`probe`] wants to see, bytes.
 pub(in crate::protocol) const PREFIX_MAX: usize = 32;
 /// How many exchanges may wait for an answer; more are not recorded.
-const PENDING: usize = 16;
+const PENDING: usize = 12;
 
 /// Judges the first bytes of both directions: the client begins.
 pub(in crate::protocol) fn probe(in_prefix: &[u8], out_prefix: &[u8]) -> Probe {

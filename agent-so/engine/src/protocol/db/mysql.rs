@@ -10,7 +10,7 @@
 mod answer;
 mod client;
 mod command;
-mod compressed;
+pub(in crate::protocol) mod compressed;
 mod login;
 mod packets;
 mod server;
@@ -27,7 +27,6 @@ use crate::protocol::{Direction, Ended, ExchangeId, Host};
 use crate::sql::Backslash;
 use answer::{Front, Place};
 use command::{Attributes, Kind as Command};
-use compressed::Compressed;
 use login::{Greeting, Login, Name};
 use packets::{Packets, Part};
 
@@ -123,9 +122,8 @@ pub(in crate::protocol) struct Machine {
     prepared: u32,
     last: u64,
     wide: Option<WideId>,
-    /// Both sides compress, since the login; what the server and the client send.
+    /// Both sides compress, since the login.
     compresses: bool,
-    compressed: [Compressed; 2],
 }
 
 impl Machine {

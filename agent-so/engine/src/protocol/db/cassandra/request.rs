@@ -3,6 +3,7 @@
 use super::super::texts::key_of;
 use super::cursor::{Cursor, Got};
 use super::frame::{self, Header};
+use crate::inflate::Method;
 
 /// Set in keys that name not the text of a statement, but its keyspace.
 pub(super) const KEYSPACE_OF: u64 = 1 << 63;
@@ -106,6 +107,8 @@ pub(super) struct Request {
     is_compression: bool,
     /// The connection's segments will be compressed.
     pub(super) is_lz4: bool,
+    /// How its frames are, where they are and that can be read.
+    pub(super) method: Method,
     /// A STARTUP names the language.
     pub(super) is_cql: bool,
     /// Its number plus one; 0: none was read.
@@ -121,6 +124,7 @@ impl Request {
             opcode: header.opcode,
             version: header.version,
             is_lz4: self.is_lz4,
+            method: self.method,
             ..Self::default()
         };
         if header.flags & frame::COMPRESSED != 0 {
@@ -218,6 +222,13 @@ impl Request {
             Step::OptionValueLen => self.keep(Step::OptionValue),
             Step::OptionValue => {
                 self.is_lz4 |= self.is_compression;
+                if self.is_compression {
+                    self.method = match self.cursor.kept() {
+                        name if name.eq_ignore_ascii_case(b"lz4") => Method::Lz4,
+                        name if name.eq_ignore_ascii_case(b"snappy") => Method::Snappy,
+                        _ => Method::Plain,
+                    };
+                }
                 self.more_options(self.pairs - 1);
             }
             Step::TextLen => {

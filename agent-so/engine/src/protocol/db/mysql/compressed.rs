@@ -12,7 +12,7 @@ const PIECE: usize = 512;
 
 /// The packets of one direction.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Compressed {
+pub(in crate::protocol) struct Compressed {
     head: [u8; HEAD],
     have: u8,
     /// Bytes to come of the packet.
@@ -45,20 +45,21 @@ impl Machine {
         let side = usize::from(clients);
         let mut rest = bytes;
         while !rest.is_empty() && self.reads(clients) {
-            let packet = &mut self.compressed[side];
+            let Some(wide) = self.wide else {
+                return self.conclude(Fault::None, now, host);
+            };
+            let memory = host.wide_mut(wide);
+            let packet = &mut memory.packets[side];
             if usize::from(packet.have) < HEAD {
                 let (taken, complete) = packet.take(rest);
-                let (size, is_empty) = (packet.size(), packet.left == 0);
                 rest = &rest[taken..];
                 if !complete {
                     return;
                 }
-                match self.wide {
-                    Some(wide) if !is_empty => {
-                        host.wide_mut(wide).inflate[side].begin(Method::Zlib, size);
-                    }
-                    _ => return self.conclude(Fault::None, now, host),
+                if packet.left == 0 {
+                    return self.conclude(Fault::None, now, host);
                 }
+                memory.inflate[side].begin(Method::Zlib, packet.size());
                 continue;
             }
             let size = packet.size();

@@ -109,11 +109,14 @@ impl Machine {
                 self.settle(message);
                 self.phase = Phase::Commands;
                 self.compresses = self.common & can::COMPRESS != 0;
-                if self.compresses {
-                    self.wide = self.wide.or_else(|| host.wide());
-                    return self.wide.is_some();
+                if !self.compresses {
+                    return self.common & can::ZSTD == 0;
                 }
-                self.common & can::ZSTD == 0
+                self.wide = self.wide.or_else(|| host.wide());
+                if let Some(wide) = self.wide {
+                    host.wide_mut(wide).packets = Default::default();
+                }
+                self.wide.is_some()
             }
             Some(0xff) => {
                 self.connect_refused(message, now, host);
