@@ -198,7 +198,11 @@ fn nothing_is_repeated_from_before_the_beginning() {
     assert!(!reaches(&mut inflate, Method::Lz4, b"\x10a\0\0\0"));
     assert!(reaches(&mut inflate, Method::Snappy, b"\x05\0a\x01\x01"));
     assert!(!reaches(&mut inflate, Method::Snappy, b"\x05\0a\x01\x02"));
-    assert!(!reaches(&mut inflate, Method::Snappy, b"\x05\0a\x0f\x01\0\x01\0"));
+    assert!(!reaches(
+        &mut inflate,
+        Method::Snappy,
+        b"\x05\0a\x0f\x01\0\x01\0"
+    ));
 }
 
 #[test]
@@ -221,5 +225,8 @@ fn what_no_encoder_writes() {
         inflate.begin(Method::Zlib, 100);
         assert_eq!(inflate.read(bytes, &mut [0; 9]), None, "{bytes:x?}");
     }
-    assert_eq!(whole(Method::Zlib, 0, b"\x78\x9c\x03\0\0\0\0\x01"), Some(vec![]));
+    assert_eq!(
+        whole(Method::Zlib, 0, b"\x78\x9c\x03\0\0\0\0\x01"),
+        Some(vec![])
+    );
 }

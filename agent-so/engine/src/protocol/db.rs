@@ -15,6 +15,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 pub(super) mod texts;
+mod unpack;
 
 pub(super) use memcached::text_begins as memcached_begins;
 

@@ -5,13 +5,11 @@ use super::frame::{self, HEADER, Header, LENGTH_MAX};
 use crate::exchange::Fault;
 use crate::inflate::Method;
 use crate::protocol::Host;
-use crate::protocol::wide::WideId;
+use crate::protocol::db::unpack::unpack;
 
 /// Bytes that tell the size: all of them (LZ4), or at most (Snappy).
 const LZ4: usize = 4;
 const SNAPPY: usize = 5;
-/// What is made readable at once, bytes.
-const PIECE: usize = 512;
 
 /// Where one direction stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,9 +72,14 @@ impl Compressed {
         let told = &self.size[..have];
         let size = match method {
             Method::Lz4 if have < LZ4 => return None,
-            Method::Lz4 => told.iter().fold(0, |size, byte| size << 8 | u64::from(*byte)),
+            Method::Lz4 => told
+                .iter()
+                .fold(0, |size, byte| size << 8 | u64::from(*byte)),
             _ if byte & 0x80 != 0 && have < SNAPPY => return None,
-            _ => told.iter().rev().fold(0, |size, byte| size << 7 | u64::from(byte & 0x7f)),
+            _ => told
+                .iter()
+                .rev()
+                .fold(0, |size, byte| size << 7 | u64::from(byte & 0x7f)),
         };
         Some(size)
     }
@@ -171,9 +174,13 @@ impl Machine {
         };
         side.have = 0;
         let is_last = side.left == 0;
-        side.stage = if is_last { Stage::Header } else { Stage::Packed };
+        side.stage = if is_last {
+            Stage::Header
+        } else {
+            Stage::Packed
+        };
         self.read(asks, &header, now, host);
-        if !self.inflate(asks, told, is_last && size > 0, now, host) {
+        if !self.session.over && !self.inflate(asks, told, is_last && size > 0, now, host) {
             self.conclude(Fault::None, now, host);
         }
     }
@@ -187,19 +194,9 @@ impl Machine {
         now: u64,
         host: &mut H,
     ) -> bool {
-        let mut rest = part;
-        while self.wide != WideId(0) {
-            let inflate = &mut host.wide_mut(self.wide).inflate[usize::from(asks)];
-            let mut piece = [0; PIECE];
-            match inflate.read(rest, &mut piece) {
-                None => return false,
-                Some((0, 0)) => return !is_last || inflate.is_whole(),
-                Some((used, made)) => {
-                    rest = &rest[used..];
-                    self.read(asks, &piece[..made], now, host);
-                }
-            }
-        }
-        true
+        unpack(self.wide, asks, part, is_last, host, |piece, host| {
+            self.read(asks, piece, now, host);
+            !self.session.over
+        })
     }
 }

@@ -5,12 +5,11 @@ use super::message::{self, LONGEST};
 use crate::exchange::Fault;
 use crate::inflate::Method;
 use crate::protocol::Host;
+use crate::protocol::db::unpack::unpack;
 
 /// The header of a message, and of one that is compressed: which message it is, how long that is without its header, and the method.
 const HEADER: usize = 16;
 const COMPRESSED: usize = 25;
-/// What is made readable at once, bytes.
-const PIECE: usize = 512;
 
 /// Where one direction stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -178,19 +177,12 @@ impl Machine {
         now: u64,
         host: &mut H,
     ) -> bool {
-        let mut rest = part;
-        while let Some(wide) = self.wide {
-            let inflate = &mut host.wide_mut(wide).inflate[usize::from(asks)];
-            let mut piece = [0; PIECE];
-            match inflate.read(rest, &mut piece) {
-                None => return false,
-                Some((0, 0)) => return !is_last || inflate.is_whole(),
-                Some((used, made)) => {
-                    rest = &rest[used..];
-                    self.read(asks, &piece[..made], now, host);
-                }
-            }
-        }
-        true
+        let Some(wide) = self.wide else {
+            return true;
+        };
+        unpack(wide, asks, part, is_last, host, |piece, host| {
+            self.read(asks, piece, now, host);
+            !self.session.over
+        })
     }
 }

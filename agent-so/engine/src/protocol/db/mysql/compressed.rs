@@ -4,11 +4,10 @@ use super::Machine;
 use crate::exchange::Fault;
 use crate::inflate::Method;
 use crate::protocol::Host;
+use crate::protocol::db::unpack::unpack;
 
 /// Three bytes of length, one that counts, three of the length once it is readable (zero: it is).
 const HEAD: usize = 7;
-/// What is made readable at once, bytes.
-const PIECE: usize = 512;
 
 /// The packets of one direction.
 #[derive(Clone, Copy, Debug, Default)]
@@ -87,19 +86,12 @@ impl Machine {
         now: u64,
         host: &mut H,
     ) -> bool {
-        let mut rest = part;
-        while let Some(wide) = self.wide {
-            let inflate = &mut host.wide_mut(wide).inflate[usize::from(clients)];
-            let mut piece = [0; PIECE];
-            match inflate.read(rest, &mut piece) {
-                None => return false,
-                Some((0, 0)) => return !is_last || inflate.is_whole(),
-                Some((used, made)) => {
-                    rest = &rest[used..];
-                    self.read(clients, &piece[..made], now, host);
-                }
-            }
-        }
-        true
+        let Some(wide) = self.wide else {
+            return true;
+        };
+        unpack(wide, clients, part, is_last, host, |piece, host| {
+            self.read(clients, piece, now, host);
+            self.reads(clients)
+        })
     }
 }

@@ -9,7 +9,11 @@ const SNAPPY: &str = "snappy";
 fn compressed(by: &str, frame: &[u8]) -> Vec<u8> {
     let (header, body) = frame.split_at(9);
     let packed = if by == LZ4 {
-        [&(body.len() as u32).to_be_bytes()[..], &lz4_flex::block::compress(body)].concat()
+        [
+            &(body.len() as u32).to_be_bytes()[..],
+            &lz4_flex::block::compress(body),
+        ]
+        .concat()
     } else {
         snap::raw::Encoder::new().compress_vec(body).unwrap()
     };
@@ -21,7 +25,13 @@ fn compressed(by: &str, frame: &[u8]) -> Vec<u8> {
 }
 
 fn ask(stream: u16, text: &str) -> Vec<u8> {
-    frame(4, 0, stream, 7, &[&long_string(text)[..], b"\0\x01\0"].concat())
+    frame(
+        4,
+        0,
+        stream,
+        7,
+        &[&long_string(text)[..], b"\0\x01\0"].concat(),
+    )
 }
 
 fn error(stream: u16) -> Vec<u8> {
@@ -34,7 +44,12 @@ fn void(stream: u16) -> Vec<u8> {
 
 /// A connection that compresses and stands; times from 50.
 fn begun(by: &str) -> Vec<Step> {
-    vec![options(4), supported(4), startup(4, "COMPRESSION", by), ready(4)]
+    vec![
+        options(4),
+        supported(4),
+        startup(4, "COMPRESSION", by),
+        ready(4),
+    ]
 }
 
 #[test]
@@ -77,7 +92,12 @@ fn what_is_not_compressed_like_that_ends_it() {
         };
         let mut cut = good[..good.len() - 1].to_vec();
         cut[8] -= 1;
-        for bad in [with(9, 0xff), with(10, good[10] ^ 0x81), cut, frame(0x84, 1, 1, 8, b"\xff")] {
+        for bad in [
+            with(9, 0xff),
+            with(10, good[10] ^ 0x81),
+            cut,
+            frame(0x84, 1, 1, 8, b"\xff"),
+        ] {
             let mut steps = begun(by);
             steps.extend([
                 Out(ask(1, "SELECT a")),

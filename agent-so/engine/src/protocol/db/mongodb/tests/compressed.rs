@@ -98,13 +98,7 @@ fn what_is_not_compressed_like_that_ends_it() {
 }
 
 fn ends(answer: Vec<u8>) {
-    let steps = [
-        Out(find(7)),
-        In(answer),
-        Out(find(8)),
-        In(done(8)),
-        Close,
-    ];
+    let steps = [Out(find(7)), In(answer), Out(find(8)), In(done(8)), Close];
     let (spans, _) = run(&steps);
     assert_eq!(spans.len(), 2, "{spans:?}");
 }
