@@ -162,6 +162,19 @@ impl Machine {
             let used = match part {
                 Part::Around(n) => n,
                 Part::Bad => return self.conclude(Fault::None, now, host),
+                Part::Block(n, size) => {
+                    self.block(asks, Method::Lz4, size, host);
+                    n
+                }
+                Part::Packed(n) => {
+                    let segments = &mut self.side(asks).segments;
+                    segments.read(n);
+                    let is_last = segments.is_between();
+                    if !self.inflate(asks, &rest[..n], is_last, now, host) {
+                        return self.conclude(Fault::None, now, host);
+                    }
+                    n
+                }
                 Part::Frames(n) if self.method != Method::Plain => {
                     self.unpack(asks, &rest[..n], now, host);
                     n
@@ -222,6 +235,7 @@ impl Machine {
     pub(super) fn ended<H: Host>(&mut self, dir: Direction, how: Ended, now: u64, host: &mut H) {
         let between = !self.answers.inside
             && self.answers.have == 0
+            && self.answers.segments.is_between()
             && (self.method == Method::Plain || host.wide_mut(self.wide).frames[0].is_between());
         if let Some(fault) = self.session.fault_of_end(dir, how, between) {
             self.conclude(fault, now, host);
@@ -294,11 +308,8 @@ impl Machine {
         self.is_unknown = false;
         self.last_key = 0;
         if asks {
-            if self.wide == WideId(0) {
-                match host.wide() {
-                    Some(wide) => self.wide = wide,
-                    None => return false,
-                }
+            if !self.has_wide(host) {
+                return false;
             }
             if host.wide_mut(self.wide).flight.holds(header.stream) {
                 return false;
@@ -629,31 +640,44 @@ impl Machine {
             frame::SUPPORTED | frame::AUTHENTICATE | frame::AUTH_CHALLENGE => {}
             _ => return self.conclude(Fault::None, now, host),
         }
-        let is_answer = matches!(opcode, frame::READY | frame::AUTHENTICATE);
-        let between = !self.requests.inside && self.requests.have == 0;
-        let method = self.request.method;
-        if is_answer && between && self.version != frame::V5 && method != Method::Plain {
-            self.unpacks(method, host);
+        let begins = matches!(opcode, frame::READY | frame::AUTHENTICATE);
+        if begins && self.version == frame::V5 {
+            self.segments_begin(now, host);
+        } else if begins && !self.requests.inside && self.requests.have == 0 {
+            self.blocks_begin(host);
         }
-        if is_answer && self.version == frame::V5 && !self.requests.segments.on {
-            if self.request.is_lz4 {
-                // Whatever follows cannot be read.
-                return self.conclude(Fault::None, now, host);
-            }
-            self.requests.segments.on = true;
-            self.answers.segments.on = true;
+    }
+
+    /// Segments come from here on, compressed where the client has asked for that.
+    fn segments_begin<H: Host>(&mut self, now: u64, host: &mut H) {
+        if self.requests.segments.on {
+            return;
+        }
+        let packs = self.request.compresses;
+        if packs && (self.request.method != Method::Lz4 || !self.has_wide(host)) {
+            // Whatever follows cannot be read.
+            return self.conclude(Fault::None, now, host);
+        }
+        for side in [&mut self.requests, &mut self.answers] {
+            (side.segments.on, side.segments.packs) = (true, packs);
         }
     }
 
     /// Bodies may be compressed from here on. Without memory for that they are not read.
-    fn unpacks<H: Host>(&mut self, method: Method, host: &mut H) {
-        if self.wide == WideId(0) {
-            self.wide = host.wide().unwrap_or_default();
-        }
-        if self.wide != WideId(0) && self.method == Method::Plain {
+    fn blocks_begin<H: Host>(&mut self, host: &mut H) {
+        let method = self.request.method;
+        if self.method == Method::Plain && method != Method::Plain && self.has_wide(host) {
             host.wide_mut(self.wide).frames = Default::default();
             self.method = method;
         }
+    }
+
+    /// Takes memory beside the machine, if there is any.
+    fn has_wide<H: Host>(&mut self, host: &mut H) -> bool {
+        if self.wide == WideId(0) {
+            self.wide = host.wide().unwrap_or_default();
+        }
+        self.wide != WideId(0)
     }
 
     /// It is this protocol.

@@ -162,9 +162,8 @@ impl Machine {
 
     /// The size of a block is known.
     fn block_begins<H: Host>(&mut self, asks: bool, size: u32, now: u64, host: &mut H) {
-        let wide = host.wide_mut(self.wide);
-        wide.inflate[usize::from(asks)].begin(self.method, size);
-        let side = &mut wide.frames[usize::from(asks)];
+        self.block(asks, self.method, size, host);
+        let side = &mut host.wide_mut(self.wide).frames[usize::from(asks)];
         side.rewrite(size);
         let (header, told) = (side.header, side.size);
         // The size is a part of Snappy's blocks.
@@ -185,8 +184,13 @@ impl Machine {
         }
     }
 
+    /// A block begins that will be of this size.
+    pub(super) fn block<H: Host>(&self, asks: bool, method: Method, size: u32, host: &mut H) {
+        host.wide_mut(self.wide).inflate[usize::from(asks)].begin(method, size);
+    }
+
     /// Reads a part of a block, which may be its last. False: it is not compressed like that.
-    fn inflate<H: Host>(
+    pub(super) fn inflate<H: Host>(
         &mut self,
         asks: bool,
         part: &[u8],

@@ -105,9 +105,8 @@ pub(super) struct Request {
     flags: u32,
     has_names: bool,
     is_compression: bool,
-    /// The connection's segments will be compressed.
-    pub(super) is_lz4: bool,
-    /// How its frames are, where they are and that can be read.
+    /// The client asks for compression; how, where that can be read.
+    pub(super) compresses: bool,
     pub(super) method: Method,
     /// A STARTUP names the language.
     pub(super) is_cql: bool,
@@ -123,7 +122,7 @@ impl Request {
             cursor: Cursor::new(header.length),
             opcode: header.opcode,
             version: header.version,
-            is_lz4: self.is_lz4,
+            compresses: self.compresses,
             method: self.method,
             ..Self::default()
         };
@@ -221,8 +220,8 @@ impl Request {
             }
             Step::OptionValueLen => self.keep(Step::OptionValue),
             Step::OptionValue => {
-                self.is_lz4 |= self.is_compression;
                 if self.is_compression {
+                    self.compresses = true;
                     self.method = match self.cursor.kept() {
                         name if name.eq_ignore_ascii_case(b"lz4") => Method::Lz4,
                         name if name.eq_ignore_ascii_case(b"snappy") => Method::Snappy,

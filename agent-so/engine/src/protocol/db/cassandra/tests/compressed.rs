@@ -1,6 +1,7 @@
 //! Compressed frames.
 
 use super::*;
+use crate::exchange::QUERY_MAX;
 
 const LZ4: &str = "lz4";
 const SNAPPY: &str = "snappy";
@@ -112,7 +113,143 @@ fn what_is_not_compressed_like_that_ends_it() {
     }
 }
 
+/// A segment of version 5 around frames, compressed or not.
+fn packed(frames: &[u8], packs: bool) -> Vec<u8> {
+    match packs {
+        true => packed_segment(&lz4_flex::block::compress(frames), frames.len(), true),
+        false => packed_segment(frames, 0, true),
+    }
+}
+
+/// A query of version 5, which has four bytes of flags.
+fn ask_5(stream: u16, text: &str) -> Vec<u8> {
+    let body = [&long_string(text)[..], b"\0\x01\0\0\0\0"].concat();
+    frame(5, 0, stream, 7, &body)
+}
+
+fn void_5(stream: u16) -> Vec<u8> {
+    frame(0x85, 0, stream, 8, b"\0\0\0\x01")
+}
+
+/// A connection of version 5 that compresses and stands; times from 30.
+fn begun_5() -> Vec<Step> {
+    vec![startup(5, "COMPRESSION", "LZ4"), ready(5)]
+}
+
+#[test]
+fn segments() {
+    let long = format!("SELECT '{}'", "x".repeat(70_000));
+    let bytes = ask_5(1, &long);
+    let mut steps = begun_5();
+    steps.extend([
+        // A frame over three segments, of which one is not worth it.
+        Out([
+            packed(&bytes[..40_000], true),
+            packed(&bytes[40_000..40_010], false),
+            packed(&bytes[40_010..], true),
+        ]
+        .concat()),
+        Out(packed(
+            &[ask_5(2, "SELECT b"), ask_5(3, "SELECT c")].concat(),
+            true,
+        )),
+        In(packed(&[void_5(3), void_5(2)].concat(), true)),
+        In(packed(&void_5(1), false)),
+        Close,
+    ]);
+    let (spans, _) = run(&steps);
+    assert_eq!(
+        spans[..3],
+        [
+            "connect@- 1-20",
+            "SELECT c@- 40-50 level=2",
+            "SELECT b@- 40-50 level=2"
+        ]
+    );
+    assert!(
+        long.starts_with(&spans[3][..QUERY_MAX]) && spans[3][QUERY_MAX..].starts_with("@- 30-60")
+    );
+}
+
+#[test]
+fn segments_that_are_damaged() {
+    let good = packed(&void_5(1), true);
+    let end = good.len() - 4;
+    let with = |at: usize, byte: u8| {
+        let mut bytes = good.clone();
+        bytes[at] ^= byte;
+        bytes
+    };
+    // The checksum, the block, one that is cut or shorter than it should be, and none at all.
+    let block = &good[8..end];
+    let bad = [
+        with(6, 1),
+        with(8, 0xf0),
+        packed_segment(&block[..block.len() - 1], void_5(1).len(), true),
+        packed_segment(block, void_5(1).len() + 1, true),
+        packed_segment(b"", 5, true),
+    ];
+    for bad in bad {
+        let mut steps = begun_5();
+        steps.extend([
+            Out(packed(&ask_5(1, "SELECT a"), true)),
+            In(bad),
+            Out(packed(&ask_5(2, "SELECT b"), true)),
+        ]);
+        let (spans, verdict) = run(&steps);
+        assert_eq!(spans[1..], ["SELECT a@- 30-40 level=2"]);
+        assert_eq!(verdict, Some(Verdict::Opaque));
+    }
+}
+
+#[test]
+fn what_ends_inside_of_a_segment_is_cut() {
+    let good = packed(&void_5(1), true);
+    for (n, told) in [
+        (0, "connection_closed"),
+        (3, "response_truncated"),
+        (12, "response_truncated"),
+    ] {
+        let mut steps = begun_5();
+        steps.extend([
+            Out(packed(&ask_5(1, "SELECT a"), true)),
+            In(good[..n].to_vec()),
+        ]);
+        steps.push(Step::End(Direction::In, Ended::Eof));
+        assert_eq!(
+            run(&steps).0[1..],
+            [format!("SELECT a@- 30-50 level=2 {told}")]
+        );
+    }
+}
+
 proptest! {
+    #[test]
+    fn every_split_of_segments_gives_the_same(
+        all in proptest::collection::vec((any::<bool>(), any::<bool>(), 0..900usize), 1..8),
+        cuts in proptest::collection::vec(0..5000usize, 0..8),
+        damage in proptest::option::of((any::<prop::sample::Index>(), any::<u8>())),
+    ) {
+        let mut steps = begun_5();
+        for (stream, (out, back, n)) in (1..).zip(all) {
+            let asked = ask_5(stream, &format!("SELECT {n} '{}'", "ab".repeat(n)));
+            let (one, other) = asked.split_at(n.min(asked.len()));
+            steps.push(Out([packed(one, out), packed(other, back)].concat()));
+            steps.push(In(packed(&void_5(stream), back)));
+        }
+        if let Some((place, byte)) = damage
+            && let Some(In(bytes)) = steps.last_mut()
+        {
+            let at = place.index(bytes.len());
+            bytes[at] = byte;
+        }
+        steps.push(Close);
+        let one = replayed(&steps);
+        let cut = replayed_cut(&steps, &cuts);
+        prop_assert_eq!(cut.events, one.events);
+        prop_assert_eq!(cut.verdict, one.verdict);
+    }
+
     #[test]
     fn every_split_gives_the_same(
         all in proptest::collection::vec((any::<bool>(), any::<bool>(), 0..900usize), 1..8),
