@@ -58,7 +58,11 @@ pub(super) struct Header {
 impl Header {
     /// `None`: it is none of this protocol.
     pub(super) fn read(bytes: [u8; HEADER]) -> Option<Self> {
-        let [version, flags, s1, s2, opcode, length @ ..] = bytes;
+        let [version, mut flags, s1, s2, opcode, length @ ..] = bytes;
+        // There only segments are compressed, but Java's driver says it of frames.
+        if version & !ANSWER == V5 {
+            flags &= !COMPRESSED;
+        }
         let header = Self {
             version,
             flags,

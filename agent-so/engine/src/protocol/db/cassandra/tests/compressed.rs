@@ -131,6 +131,12 @@ fn void_5(stream: u16) -> Vec<u8> {
     frame(0x85, 0, stream, 8, b"\0\0\0\x01")
 }
 
+/// The same frame, said to be compressed.
+fn marked(mut frame: Vec<u8>) -> Vec<u8> {
+    frame[1] |= 1;
+    frame
+}
+
 /// A connection of version 5 that compresses and stands; times from 30.
 fn begun_5() -> Vec<Step> {
     vec![startup(5, "COMPRESSION", "LZ4"), ready(5)]
@@ -155,9 +161,13 @@ fn segments() {
         )),
         In(packed(&[void_5(3), void_5(2)].concat(), true)),
         In(packed(&void_5(1), false)),
+        // Java's driver says of frames what is meant of segments.
+        Out(packed(&marked(ask_5(4, "SELECT d")), true)),
+        In(packed(&marked(void_5(4)), false)),
         Close,
     ]);
     let (spans, _) = run(&steps);
+    assert_eq!(spans[4], "SELECT d@- 70-80 level=2");
     assert_eq!(
         spans[..3],
         [
