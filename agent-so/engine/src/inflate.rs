@@ -19,7 +19,7 @@ use window::{Output, Window};
 /// How something was compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Method {
+pub enum Method {
     /// Not at all.
     #[default]
     Plain = 0,
@@ -35,7 +35,7 @@ pub(crate) enum Method {
 /// left is as good: each piece begins anew.
 #[derive(Clone, Debug, Default)]
 #[repr(C)]
-pub(crate) struct Inflate {
+pub struct Inflate {
     method: Method,
     /// Nothing more is to be had of this piece.
     is_broken: bool,
@@ -49,7 +49,7 @@ pub(crate) struct Inflate {
 
 impl Inflate {
     /// What is read next begins a piece of `size` bytes, once it is readable.
-    pub(crate) fn begin(&mut self, method: Method, size: u32) {
+    pub fn begin(&mut self, method: Method, size: u32) {
         self.method = method;
         self.is_broken = false;
         self.left = size;
@@ -65,7 +65,7 @@ impl Inflate {
     /// Reads on. How many bytes of `input` that took, and how many of `out` it made; none of both: more input is needed.
     /// `None`: that is not how it was compressed, or it is longer than it should be. What comes before that is told first,
     /// however it is split.
-    pub(crate) fn read(&mut self, input: &[u8], out: &mut [u8]) -> Option<(usize, usize)> {
+    pub fn read(&mut self, input: &[u8], out: &mut [u8]) -> Option<(usize, usize)> {
         if self.is_broken {
             return None;
         }
@@ -85,7 +85,7 @@ impl Inflate {
     }
 
     /// Whether the piece is complete, and as long as was said.
-    pub(crate) fn is_whole(&self) -> bool {
+    pub fn is_whole(&self) -> bool {
         let ended = match self.method {
             Method::Plain => true,
             Method::Zlib => self.deflate.is_whole(),

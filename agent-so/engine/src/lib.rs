@@ -7,7 +7,7 @@ pub mod config;
 pub mod context;
 pub mod db;
 pub mod exchange;
-mod inflate;
+pub mod inflate;
 pub mod protocol;
 pub mod resource;
 pub mod route;
