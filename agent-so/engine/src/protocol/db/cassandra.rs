@@ -7,7 +7,8 @@
 //! cluster's name). Where a library has asked for events, it looks after the cluster on that connection: its questions about
 //! the system's tables are none of the program's.
 //!
-//! Of version 5, where whole segments are compressed, such connections are not read.
+//! What is compressed is read: the bodies of frames, in version 5 whole segments. Without memory for that, what is left of a frame is
+//! its opcode, and of segments nothing.
 
 mod answer;
 mod client;
