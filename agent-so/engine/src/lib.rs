@@ -8,6 +8,7 @@ pub mod context;
 pub mod db;
 pub mod exchange;
 pub mod hash;
+pub mod inflate;
 pub mod protocol;
 pub mod resource;
 pub mod route;

@@ -6,7 +6,7 @@ pub(super) mod cassandra;
 mod clickhouse;
 mod memcached;
 mod mongodb;
-mod mysql;
+pub(super) mod mysql;
 mod name;
 mod postgresql;
 mod redis;
@@ -15,6 +15,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 pub(super) mod texts;
+mod unpack;
 
 pub(super) use memcached::text_begins as memcached_begins;
 
