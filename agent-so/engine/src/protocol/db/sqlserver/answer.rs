@@ -121,7 +121,8 @@ pub(super) struct Answer {
     /// The columns, and which of them is read.
     count: u8,
     at: u8,
-    shapes: [Shape; COLUMNS],
+    /// Two in a byte.
+    shapes: [u8; COLUMNS / 2],
     /// Values that are not there.
     absent: [u8; COLUMNS / 8],
     ordinal: u16,
@@ -149,7 +150,7 @@ impl Default for Answer {
             parts: 0,
             count: 0,
             at: 0,
-            shapes: [Shape::Nothing; COLUMNS],
+            shapes: [0; COLUMNS / 2],
             absent: [0; COLUMNS / 8],
             ordinal: 0,
             returned: 0,
@@ -288,7 +289,7 @@ impl Answer {
 
     /// What was awaited is there.
     fn whole(&mut self) -> Option<Told<'static>> {
-        let number = self.taker.number;
+        let number = self.taker.value();
         match self.now {
             Now::Token => self.token(number as u8),
             Now::Length => {
@@ -478,7 +479,8 @@ impl Answer {
                 return self.next_token();
             }
             if self.absent[at / 8] >> (at % 8) & 1 == 0 {
-                self.value.begin(self.shapes[at]);
+                let shape = self.shapes[at / 2] >> (4 * (at % 2)) & 15;
+                self.value.begin(Shape::of(shape));
                 self.now = Now::Cell;
                 return;
             }
@@ -497,7 +499,10 @@ impl Answer {
     fn value_read(&mut self) -> Option<Told<'static>> {
         match self.now {
             Now::ColumnType => {
-                self.shapes[usize::from(self.at)] = self.value.shape;
+                let at = usize::from(self.at);
+                let shift = 4 * (at % 2);
+                let byte = &mut self.shapes[at / 2];
+                *byte = *byte & !(15 << shift) | (self.value.shape as u8) << shift;
                 self.parts = 0;
                 match self.value.shape {
                     Shape::Pointed if self.is_wide => {

@@ -5,7 +5,7 @@ use super::text::{Name, Utf16};
 use super::value::{Said, Taker, Took, Value};
 
 /// Longest name of a procedure kept, bytes.
-const NAME: usize = 96;
+const NAME: usize = 72;
 /// What stands for the number of characters where a number of a procedure follows.
 const NUMBERED: u64 = 0xffff;
 /// A parameter that is encrypted has more behind its value.
@@ -247,7 +247,7 @@ impl Request {
 
     /// What was awaited is there.
     fn whole(&mut self) -> Option<Asks<'static>> {
-        let number = self.taker.number;
+        let number = self.taker.value();
         match self.now {
             Now::HeadersLength => match number.checked_sub(4) {
                 Some(left) => self.read(Now::Headers, Taker::pass(left)),

@@ -1,12 +1,17 @@
 //! Values of the types of SQL Server, passed over by their lengths.
 
 /// So many bytes are awaited: a number, lowest byte first, or what is passed over or handed on.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Taker {
-    left: u64,
-    pub(super) number: u64,
-    have: u8,
-    is_number: bool,
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Taker {
+    /// So many bytes to come.
+    Pass(u64),
+    Number { number: u64, have: u8, left: u8 },
+}
+
+impl Default for Taker {
+    fn default() -> Self {
+        Self::Pass(0)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,50 +24,55 @@ pub(super) enum Took<'a> {
 impl Taker {
     /// Up to eight bytes.
     pub(super) fn number(n: u8) -> Self {
-        Self {
-            left: n.into(),
-            is_number: true,
-            ..Self::default()
+        Self::Number {
+            number: 0,
+            have: 0,
+            left: n,
         }
     }
 
     pub(super) fn pass(n: u64) -> Self {
-        Self {
-            left: n,
-            ..Self::default()
+        Self::Pass(n)
+    }
+
+    /// The number that was read.
+    pub(super) fn value(&self) -> u64 {
+        match self {
+            Self::Number { number, .. } => *number,
+            Self::Pass(_) => 0,
         }
     }
 
     /// Whether `n` bytes more are of no interest where pieces are of none.
     pub(super) fn skip(&mut self, n: u64) -> bool {
-        let is_passed = !self.is_number && n < self.left;
-        if is_passed {
-            self.left -= n;
+        match self {
+            Self::Pass(left) if n < *left => {
+                *left -= n;
+                true
+            }
+            _ => false,
         }
-        is_passed
     }
 
     pub(super) fn take<'a>(&mut self, bytes: &'a [u8]) -> (usize, Took<'a>) {
-        if self.is_number {
-            for (i, byte) in bytes.iter().enumerate() {
-                if self.left == 0 {
-                    return (i, Took::Done);
+        match self {
+            Self::Number { number, have, left } => {
+                let take = bytes.len().min(usize::from(*left));
+                for byte in &bytes[..take] {
+                    *number |= u64::from(*byte) << (8 * *have);
+                    *have += 1;
                 }
-                self.number |= u64::from(*byte) << (8 * self.have);
-                self.have += 1;
-                self.left -= 1;
+                *left -= take as u8;
+                (take, if *left == 0 { Took::Done } else { Took::More })
             }
-        } else if self.left > 0 && !bytes.is_empty() {
-            let n = bytes
-                .len()
-                .min(usize::try_from(self.left).unwrap_or(usize::MAX));
-            self.left -= n as u64;
-            return (n, Took::Piece(&bytes[..n]));
-        }
-        match self.left {
-            0 if self.is_number => (bytes.len(), Took::Done),
-            0 => (0, Took::Done),
-            _ => (bytes.len(), Took::More),
+            Self::Pass(0) => (0, Took::Done),
+            Self::Pass(_) if bytes.is_empty() => (0, Took::More),
+            Self::Pass(left) => {
+                let most = usize::try_from(*left).unwrap_or(usize::MAX);
+                let n = bytes.len().min(most);
+                *left -= n as u64;
+                (n, Took::Piece(&bytes[..n]))
+            }
         }
     }
 }
@@ -85,6 +95,27 @@ pub(super) enum Shape {
     Chunks,
     /// Behind a pointer and a time, where it is of a row.
     Pointed,
+}
+
+impl Shape {
+    const ALL: [Self; 10] = [
+        Self::Nothing,
+        Self::One,
+        Self::Two,
+        Self::Four,
+        Self::Eight,
+        Self::Short,
+        Self::Long,
+        Self::Longer,
+        Self::Chunks,
+        Self::Pointed,
+    ];
+
+    /// The one with this number.
+    pub(super) fn of(number: u8) -> Self {
+        let found = Self::ALL.get(usize::from(number));
+        found.copied().unwrap_or_default()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,7 +230,7 @@ impl Value {
 
     /// What was awaited is there.
     fn whole(&mut self) -> Option<Said<'static>> {
-        let number = self.taker.number;
+        let number = self.taker.value();
         match self.now {
             Now::Type => return self.typed(number as u8),
             Now::Info => return Some(Said::Typed),
