@@ -20,6 +20,7 @@ mod value;
 
 pub(in crate::protocol) use opening::{PREFIX_MAX, begins, probe};
 
+use super::name::Name;
 use super::session::Session;
 use crate::exchange::{Fault, Field, Kind, System, VALUE_MAX};
 use crate::protocol::tls;
@@ -29,7 +30,7 @@ use answer::Answer;
 use opening::{DATABASE, INSTANCE, Login, Prelogin, Wish};
 use packets::{Packets, Part};
 use request::{Call, Request};
-use text::{Name, Utf16};
+use text::Utf16;
 
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -153,12 +154,8 @@ impl Machine {
         self.tls.map(|n| n as usize)
     }
 
-    fn is_clients(&self, dir: Direction) -> bool {
-        (dir == Direction::Out) == (self.session.role == Kind::Client)
-    }
-
     pub(super) fn feed<H: Host>(&mut self, dir: Direction, bytes: &[u8], now: u64, host: &mut H) {
-        let clients = self.is_clients(dir);
+        let clients = self.session.is_clients(dir);
         self.was_heard |= !clients;
         let mut rest = bytes;
         while !self.session.over && self.tls.is_none() {
@@ -194,7 +191,7 @@ impl Machine {
 
     /// Passes over `n` bytes that were not seen.
     pub(super) fn skip<H: Host>(&mut self, dir: Direction, n: u64, now: u64, host: &mut H) {
-        let counted = if self.is_clients(dir) {
+        let counted = if self.session.is_clients(dir) {
             let is_passed = match &mut self.sending {
                 Sending::Request(request) => request.skip(n),
                 _ => false,
@@ -209,23 +206,13 @@ impl Machine {
     }
 
     pub(super) fn ended<H: Host>(&mut self, dir: Direction, how: Ended, now: u64, host: &mut H) {
-        let is_awaited = self.is_asked
-            || matches!(
-                self.phase,
-                Phase::Asked | Phase::Handshake | Phase::Login
-            );
-        match how {
-            Ended::Failed(fault) => self.conclude(fault, now, host),
-            Ended::Eof if self.is_clients(dir) => {}
-            Ended::Eof if self.session.role == Kind::Server => {
-                self.conclude(Fault::None, now, host);
-            }
-            Ended::Eof if !self.received.is_between() => {
-                self.conclude(Fault::ResponseTruncated, now, host);
-            }
-            Ended::Eof if is_awaited => self.conclude(Fault::ConnectionClosed, now, host),
-            Ended::Eof => self.conclude(Fault::None, now, host),
-        }
+        let Some(fault) = self
+            .session
+            .fault_of_end(dir, how, self.received.is_between())
+        else {
+            return;
+        };
+        self.conclude(fault, now, host);
     }
 
     pub(super) fn close<H: Host>(&mut self, now: u64, host: &mut H) {
@@ -272,7 +259,7 @@ impl Machine {
         let refused = self.phase == Phase::Agreed && self.disagree && fault == Fault::None;
         let fault = if refused { Fault::TlsHandshake } else { fault };
         if matches!(self.phase, Phase::Asked | Phase::Agreed) && fault != Fault::None {
-            self.session.connect_begins(host);
+            self.session.connect_begins(now, host);
         }
         let is_hidden = self.phase == Phase::Login && !self.was_heard && fault == Fault::None;
         if is_hidden {

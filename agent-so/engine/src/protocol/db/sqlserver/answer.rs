@@ -212,7 +212,10 @@ impl Answer {
         if usize::from(self.tail_len) < len || !fits || status & (MORE | !KNOWN) != 0 {
             return None;
         }
-        let count = last[5..].iter().rev().fold(0, |n, b| n << 8 | u64::from(*b));
+        let count = last[5..]
+            .iter()
+            .rev()
+            .fold(0, |n, b| n << 8 | u64::from(*b));
         let is_counted = status & COUNT != 0 && word(3) == SELECT;
         Some(Outcome {
             failed: self.failed || status & (ERROR | SERVER_ERROR) != 0,

@@ -32,14 +32,14 @@ impl Machine {
                 self.sending = Sending::Prelogin(Prelogin::default());
             }
             (kind::PRELOGIN, Phase::Agreed) if self.hides_login => {
-                self.session.connect_begins(host);
+                self.session.connect_begins(now, host);
                 self.phase = Phase::Handshake;
                 self.sending = Sending::Hello([0; tls::PREFIX_MAX], 0);
             }
             (kind::PRELOGIN, Phase::Agreed) => self.tls = u32::try_from(rest).ok(),
             (kind::PRELOGIN, Phase::Handshake) => {}
             (kind::LOGIN, Phase::Fresh | Phase::Agreed) => {
-                self.session.connect_begins(host);
+                self.session.connect_begins(now, host);
                 self.phase = Phase::Login;
                 self.sending = Sending::Login(Login::default());
             }

@@ -2,9 +2,9 @@
 //! are looked at.
 
 use super::packets::kind;
-use super::text::{Name, Utf16};
-use crate::exchange::Kind;
+use super::text::Utf16;
 use crate::protocol::Probe;
+use crate::protocol::db::name::Name;
 
 /// Longest prefix of a direction that [`probe`] wants to see, bytes.
 pub(in crate::protocol) const PREFIX_MAX: usize = 16;
@@ -18,12 +18,7 @@ const LOGIN_MAX: u32 = 128 * 1024;
 /// Judges the first bytes of both directions: the client begins, with what it wants of encryption, or with its login where that
 /// was settled outside.
 pub(in crate::protocol) fn probe(in_prefix: &[u8], out_prefix: &[u8]) -> Probe {
-    match (begins(in_prefix), begins(out_prefix)) {
-        (Some(true), _) => Probe::Yes(Kind::Server),
-        (_, Some(true)) => Probe::Yes(Kind::Client),
-        (None, _) | (_, None) => Probe::No,
-        _ => Probe::More,
-    }
+    Probe::client_begins(begins(in_prefix), begins(out_prefix))
 }
 
 /// Whether a connection begins like that; `None`: it does not, whatever follows.
@@ -197,7 +192,7 @@ impl Login {
             if (self.database.0..self.database.1).contains(&at) {
                 if at == self.database.0 {
                     self.text = Utf16::default();
-                    database.clear();
+                    *database = Name::default();
                 }
                 self.text.push(&[*byte], &mut |text| database.push(text));
             } else if (self.server.0..self.server.1).contains(&at) {
@@ -208,7 +203,7 @@ impl Login {
                 self.text.push(&[*byte], &mut |text| match text {
                     b"\\" => {
                         *inside = true;
-                        instance.clear();
+                        *instance = Name::default();
                     }
                     b"," => *inside = false,
                     _ if *inside => instance.push(text),

@@ -1,8 +1,9 @@
 //! What a client asks for: a batch of statements, calls of procedures, something about a transaction.
 
 use super::packets::kind;
-use super::text::{Name, Utf16};
+use super::text::Utf16;
 use super::value::{Said, Taker, Took, Value};
+use crate::protocol::db::name::Name;
 
 /// Longest name of a procedure kept, bytes.
 const NAME: usize = 72;
@@ -156,7 +157,7 @@ impl Request {
 
     fn call_next(&mut self) {
         self.call = Call::default();
-        self.name.clear();
+        self.name = Name::default();
         self.text = Utf16::default();
         self.parameter = 0;
         self.read(Now::NameLength, Taker::number(2));
@@ -263,7 +264,7 @@ impl Request {
             Now::Name => {
                 let name = self.name.text();
                 let known = |p: &&str| p.as_bytes().eq_ignore_ascii_case(name);
-                if let Some(at) = PROCEDURES.iter().position(|p| known(&p)) {
+                if let Some(at) = PROCEDURES.iter().position(known) {
                     self.call = Call::of(at as u8 + 1);
                 }
                 return self.called();

@@ -4,9 +4,10 @@ use super::answer::Told;
 use super::client::PREPARING;
 use super::opening::Prelogin;
 use super::packets::kind;
-use super::text::{Name, Utf16, decimal};
+use super::text::Utf16;
 use super::{Machine, Phase};
-use crate::exchange::{Fault, Field, VALUE_MAX};
+use crate::exchange::{Fault, Field};
+use crate::protocol::db::name::Name;
 use crate::protocol::wide::WideId;
 use crate::protocol::{ExchangeId, Host};
 
@@ -46,7 +47,7 @@ impl Machine {
                 Told::Error(number) => self.failed(number, host),
                 Told::Login(_) => self.is_accepted = true,
                 Told::DatabaseBegins => {
-                    self.database.clear();
+                    self.database = Name::default();
                     self.letters = Utf16::default();
                 }
                 Told::Database(piece) => {
@@ -72,9 +73,7 @@ impl Machine {
             _ => self.open,
         };
         if !std::mem::replace(&mut self.has_error, true) && id != ExchangeId(0) {
-            let mut digits = [0; 10];
-            let code = decimal(number, &mut digits);
-            host.exchange(id).set(Field::Code, code, VALUE_MAX);
+            host.exchange(id).set_number(Field::Code, number.into());
         }
     }
 

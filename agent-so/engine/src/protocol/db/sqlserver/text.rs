@@ -1,4 +1,4 @@
-//! Texts, which come as UTF-16, and names that are kept.
+//! Texts, which come as UTF-16.
 
 /// UTF-16, lowest byte first, made UTF-8 over any split.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,63 +49,6 @@ impl Utf16 {
         }
         if len > 0 {
             out(&piece[..len]);
-        }
-    }
-}
-
-/// A name of at most `N` bytes; a longer one is not kept.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Name<const N: usize> {
-    text: [u8; N],
-    len: u8,
-    is_cut: bool,
-}
-
-impl<const N: usize> Default for Name<N> {
-    fn default() -> Self {
-        Self {
-            text: [0; N],
-            len: 0,
-            is_cut: false,
-        }
-    }
-}
-
-impl<const N: usize> Name<N> {
-    pub(super) fn clear(&mut self) {
-        self.len = 0;
-        self.is_cut = false;
-    }
-
-    pub(super) fn push(&mut self, bytes: &[u8]) {
-        let at = usize::from(self.len);
-        match self.text.get_mut(at..at + bytes.len()) {
-            Some(room) => {
-                room.copy_from_slice(bytes);
-                self.len += bytes.len() as u8;
-            }
-            None => self.is_cut = true,
-        }
-    }
-
-    /// Empty for one that is not kept.
-    pub(super) fn text(&self) -> &[u8] {
-        if self.is_cut {
-            return &[];
-        }
-        &self.text[..usize::from(self.len)]
-    }
-}
-
-/// `number` in digits.
-pub(super) fn decimal(number: u32, out: &mut [u8; 10]) -> &[u8] {
-    let (mut at, mut rest) = (out.len(), number);
-    loop {
-        at -= 1;
-        out[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            return &out[at..];
         }
     }
 }

@@ -5,7 +5,11 @@
 pub(super) enum Taker {
     /// So many bytes to come.
     Pass(u64),
-    Number { number: u64, have: u8, left: u8 },
+    Number {
+        number: u64,
+        have: u8,
+        left: u8,
+    },
 }
 
 impl Default for Taker {

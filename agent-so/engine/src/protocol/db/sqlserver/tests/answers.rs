@@ -11,14 +11,22 @@ fn rows_of_all_types() {
         (&[0x2b, 7], &[3, 1, 2, 3]),
         (&[0x6c, 17, 5, 2], &[2, 1, 9]),
         (NVARCHAR, &[0xff, 0xff]),
-        (&[0xa5, 0xff, 0xff], &[2, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0xd1, 0xfd, 0, 0, 0, 0]),
+        (
+            &[0xa5, 0xff, 0xff],
+            &[2, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0xd1, 0xfd, 0, 0, 0, 0],
+        ),
         (&[0x62, 9, 0, 0, 0], &[0, 0, 0, 0]),
         (&[0xf1, 0], &[0xff; 8]),
         (&[0xf0, 9, 0, 0, 1, 0x61, 0, 0, 1, 0, 0x61, 0], &[0xff; 8]),
         (&[0x27, 9, 9, 4, 0xd0, 0, 0x34], &[1, 0x61]),
-        (&[0x23, 9, 0, 0, 0, 9, 4, 0xd0, 0, 0x34, 2, 1, 0, 0x61, 0, 0, 0], &[
-            2, 7, 7, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0xd1, 0xd1, 0xd1,
-        ]),
+        (
+            &[
+                0x23, 9, 0, 0, 0, 9, 4, 0xd0, 0, 0x34, 2, 1, 0, 0x61, 0, 0, 0,
+            ],
+            &[
+                2, 7, 7, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0xd1, 0xd1, 0xd1,
+            ],
+        ),
         (&[0x22, 9, 0, 0, 0, 0], &[0]),
     ];
     let described = columns(&types.iter().map(|t| t.0).collect::<Vec<_>>());
@@ -32,7 +40,15 @@ fn rows_of_all_types() {
         }
     }
     let order = counted(0xa9, &[1, 0]);
-    let all = [described, order, row.clone(), sparse, row, error(245), done(0xfd, 2, 0xc1, 0)];
+    let all = [
+        described,
+        order,
+        row.clone(),
+        sparse,
+        row,
+        error(245),
+        done(0xfd, 2, 0xc1, 0),
+    ];
     let (spans, _) = asked([batch("SELECT *"), answer(&all)]);
     assert_eq!(spans, ["SELECT *@shop 50-60 rows=3 245"]);
 }
@@ -94,10 +110,19 @@ fn what_cannot_be_passed_over() {
             "SELECT 4@shop 110-130 _OTHER",
             "SELECT 5@shop 140-150",
         ];
-        assert_eq!((&spans[..], verdict), (&wanted.map(String::from)[..], Some(Verdict::Tracked)));
+        assert_eq!(
+            (&spans[..], verdict),
+            (&wanted.map(String::from)[..], Some(Verdict::Tracked))
+        );
         // There is no end.
         let (spans, verdict) = asked([batch("SELECT 1"), answer(&[odd])]);
-        assert_eq!((&spans[..], verdict), (&["SELECT 1@shop 50-60".to_owned()][..], Some(Verdict::Opaque)));
+        assert_eq!(
+            (&spans[..], verdict),
+            (
+                &["SELECT 1@shop 50-60".to_owned()][..],
+                Some(Verdict::Opaque)
+            )
+        );
     }
 }
 

@@ -82,7 +82,11 @@ pub(super) fn login_as(version: u32, server: &str, database: &str) -> Vec<u8> {
 }
 
 fn long(text: &str) -> Vec<u8> {
-    [&(text.encode_utf16().count() as u16).to_le_bytes()[..], &utf16(text)].concat()
+    [
+        &(text.encode_utf16().count() as u16).to_le_bytes()[..],
+        &utf16(text),
+    ]
+    .concat()
 }
 
 pub(super) fn short(text: &str) -> Vec<u8> {
@@ -94,8 +98,17 @@ pub(super) fn counted(token: u8, content: &[u8]) -> Vec<u8> {
 }
 
 pub(super) fn error(number: u32) -> Vec<u8> {
-    let rest = [vec![1, 16], long("canary text"), short("server"), short(""), vec![1, 0, 0, 0]];
-    counted(0xaa, &[number.to_le_bytes().to_vec(), rest.concat()].concat())
+    let rest = [
+        vec![1, 16],
+        long("canary text"),
+        short("server"),
+        short(""),
+        vec![1, 0, 0, 0],
+    ];
+    counted(
+        0xaa,
+        &[number.to_le_bytes().to_vec(), rest.concat()].concat(),
+    )
 }
 
 pub(super) fn database(name: &str) -> Vec<u8> {
@@ -116,7 +129,11 @@ pub(super) fn fine() -> Vec<u8> {
 }
 
 pub(super) fn accepted() -> Vec<u8> {
-    let version = [vec![1, 0x74, 0, 0, 4], short("Microsoft SQL Server"), vec![16, 0, 0, 0]];
+    let version = [
+        vec![1, 0x74, 0, 0, 4],
+        short("Microsoft SQL Server"),
+        vec![16, 0, 0, 0],
+    ];
     counted(0xad, &version.concat())
 }
 
@@ -134,7 +151,9 @@ pub(super) fn logged_in() -> Vec<Step> {
     ]
 }
 
-const HEADERS: [u8; 22] = [22, 0, 0, 0, 18, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0];
+const HEADERS: [u8; 22] = [
+    22, 0, 0, 0, 18, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0,
+];
 
 pub(super) fn with_headers(content: &[u8]) -> Vec<u8> {
     [&HEADERS, content].concat()

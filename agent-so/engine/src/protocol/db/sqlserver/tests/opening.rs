@@ -44,7 +44,12 @@ fn a_login_in_the_clear() {
         Out(prelogin(0x12, 2, b"SALES\0")),
         In(prelogin(4, 2, b"\0")),
         Out(login("db.example", "")),
-        answer(&[database("master"), counted(0xab, &[0; 20]), accepted(), fine()]),
+        answer(&[
+            database("master"),
+            counted(0xab, &[0; 20]),
+            accepted(),
+            fine(),
+        ]),
         batch("SELECT 1"),
         answer(&[fine()]),
     ];
@@ -151,9 +156,17 @@ fn only_the_login_is_encrypted() {
 #[test]
 fn records_where_none_belong() {
     for steps in [
-        vec![Out(prelogin(0x12, 2, b"\0")), In(prelogin(4, 2, b"\0")), Out(record(0x17))],
+        vec![
+            Out(prelogin(0x12, 2, b"\0")),
+            In(prelogin(4, 2, b"\0")),
+            Out(record(0x17)),
+        ],
         vec![Out(login("db", "shop")), In(record(0x17))],
-        vec![Out(prelogin(0x12, 0, b"\0")), In(prelogin(4, 0, b"\0")), Out(message(0x12, b"\x17\x03\x03"))],
+        vec![
+            Out(prelogin(0x12, 0, b"\0")),
+            In(prelogin(4, 0, b"\0")),
+            Out(message(0x12, b"\x17\x03\x03")),
+        ],
     ] {
         assert_eq!(replayed(&steps).verdict, Some(Verdict::Opaque));
     }
@@ -197,7 +210,10 @@ fn only_these_beginnings() {
 fn the_servers_end() {
     let steps: Vec<Step> = logged_in()
         .into_iter()
-        .chain([batch("SELECT 1"), answer(&[error(208), done(0xfd, 2, 0, 0)])])
+        .chain([
+            batch("SELECT 1"),
+            answer(&[error(208), done(0xfd, 2, 0, 0)]),
+        ])
         .map(|step| match step {
             In(bytes) => Out(bytes),
             Out(bytes) => In(bytes),

@@ -11,13 +11,21 @@ fn conversation(all: &[(usize, usize)]) -> Vec<Step> {
             0 => batch("SELECT 'ä\u{1f600}'"),
             1 => rpc(&[call(13, &prepare)]),
             2 => rpc(&[call(12, &[int(5)]), call(15, &[int(5)])]),
-            3 => rpc(&[named("p", &[nvarchar("a"), int(1)]), call(10, &[nvarchar("SELECT 1")])]),
+            3 => rpc(&[
+                named("p", &[nvarchar("a"), int(1)]),
+                call(10, &[nvarchar("SELECT 1")]),
+            ]),
             4 => Out(message(14, &with_headers(&[5, 0, 0, 0]))),
             _ => Out(message(6, b"")),
         });
         steps.push(match reply {
             0 => answer(&[fine()]),
-            1 => answer(&[rows(2), done(0xff, 0x11, 0xc1, 2), returned(5), done(0xfe, 0, 0, 0)]),
+            1 => answer(&[
+                rows(2),
+                done(0xff, 0x11, 0xc1, 2),
+                returned(5),
+                done(0xfe, 0, 0, 0),
+            ]),
             2 => answer(&[database("other"), error(102), done(0xfd, 2, 0, 0)]),
             3 => answer(&[columns(&[&[0xf4]]), done(0xfd, 0x10, 0xc1, 2)]),
             4 => answer(&[vec![0xd2], done(0xfd, 0x20, 0, 0)]),
@@ -63,7 +71,11 @@ fn surrogates() {
         &[0xd83d, 0xd83d, 0xde00],
         &[0xd800, 0xdc00],
     ] {
-        assert_eq!(decoded(units), String::from_utf16_lossy(units), "{units:x?}");
+        assert_eq!(
+            decoded(units),
+            String::from_utf16_lossy(units),
+            "{units:x?}"
+        );
     }
 }
 

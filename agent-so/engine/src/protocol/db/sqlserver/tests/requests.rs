@@ -63,11 +63,21 @@ fn statements_with_parameters() {
     };
     let (spans, _) = asked([
         rpc(&[call(10, &[nvarchar(text), nvarchar("@p1 int"), int(1)])]),
-        answer(&[rows(2), done(0xff, 0x11, 0xc1, 2), vec![0x79, 0, 0, 0, 0], done(0xfe, 0, 0xe0, 0)]),
+        answer(&[
+            rows(2),
+            done(0xff, 0x11, 0xc1, 2),
+            vec![0x79, 0, 0, 0, 0],
+            done(0xfe, 0, 0xe0, 0),
+        ]),
         rpc(&[named("sp_executesql", &[long])]),
         answer(&[fine()]),
         rpc(&[call(13, &ids)]),
-        answer(&[rows(1), done(0xff, 0x11, 0xc1, 1), returned(5), done(0xfe, 0, 0xe0, 0)]),
+        answer(&[
+            rows(1),
+            done(0xff, 0x11, 0xc1, 1),
+            returned(5),
+            done(0xfe, 0, 0xe0, 0),
+        ]),
         rpc(&[call(12, &[int(5), int(1)])]),
         answer(&[fine()]),
         rpc(&[call(15, &[int(5)])]),
@@ -112,8 +122,19 @@ fn statements_are_prepared() {
 
 #[test]
 fn cursors() {
-    let open = [NO_INT.to_vec(), nvarchar("SELECT a"), int(1), int(1), NO_INT.to_vec()];
-    let prepare = [NO_INT.to_vec(), NO_INT.to_vec(), nvarchar(""), nvarchar("SELECT b")];
+    let open = [
+        NO_INT.to_vec(),
+        nvarchar("SELECT a"),
+        int(1),
+        int(1),
+        NO_INT.to_vec(),
+    ];
+    let prepare = [
+        NO_INT.to_vec(),
+        NO_INT.to_vec(),
+        nvarchar(""),
+        nvarchar("SELECT b"),
+    ];
     let (spans, _) = asked([
         rpc(&[call(2, &open)]),
         answer(&[fine()]),
@@ -141,7 +162,10 @@ fn procedures_by_name() {
         // MS-TDS 4.8.
         rpc(&[named("foo3", &[[&[0x26, 2, 2][..], &[0x40, 0]].concat()])]),
         answer(&[vec![0x79, 0, 0, 0, 0], done(0xfe, 0, 0xe0, 0)]),
-        rpc(&[named("dbo.[new order]", &[nvarchar("canary"), vec![0x1f], vec![0x32, 1]])]),
+        rpc(&[named(
+            "dbo.[new order]",
+            &[nvarchar("canary"), vec![0x1f], vec![0x32, 1]],
+        )]),
         answer(&[error(2812), done(0xfe, 2, 0xe0, 0)]),
         rpc(&[named(&"long".repeat(40), &[])]),
         answer(&[fine()]),
@@ -159,7 +183,12 @@ fn procedures_by_name() {
 
 #[test]
 fn several_calls_in_a_message() {
-    let insert = |n| call(10, &[nvarchar("INSERT t VALUES (@a)"), nvarchar("@a int"), int(n)]);
+    let insert = |n| {
+        call(
+            10,
+            &[nvarchar("INSERT t VALUES (@a)"), nvarchar("@a int"), int(n)],
+        )
+    };
     let (spans, _) = asked([
         rpc(&[insert(1), insert(2), insert(3)]),
         answer(&[fine()]),
@@ -187,13 +216,19 @@ fn parameters_of_all_types() {
         &[0x29, 7, 5, 1, 2, 3, 4, 5],
         &[0x6a, 17, 18, 2, 5, 1, 1, 2, 3, 4],
         &[0xa5, 8, 0, 0xff, 0xff],
-        &[0xa5, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
+        &[
+            0xa5, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+        ],
         &[0xad, 2, 0, 2, 0, 1, 2],
         &[0xa7, 9, 0, 9, 4, 0xd0, 0, 0x34, 1, 0, 0x61],
         &[0x22, 9, 0, 0, 0, 2, 0, 0, 0, 1, 2],
         &[0x62, 9, 0, 0, 0, 6, 0, 0, 0, 0x38, 0, 1, 2, 3, 4],
-        &[0xf1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 1, 2, 0, 0, 0, 0],
-        &[0xf1, 1, 1, 0x61, 0, 0, 1, 0, 0x61, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
+        &[
+            0xf1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 1, 2, 0, 0, 0, 0,
+        ],
+        &[
+            0xf1, 1, 1, 0x61, 0, 0, 1, 0, 0x61, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+        ],
         &[0x3d, 1, 2, 3, 4, 5, 6, 7, 8],
     ];
     let types: Vec<Vec<u8>> = types.iter().map(|t| t.to_vec()).collect();
@@ -206,7 +241,10 @@ fn parameters_of_all_types() {
     assert_eq!(spans, ["<BATCH>@shop 50-60 batch=3"]);
     // A table, which cannot be passed over.
     let (spans, _) = asked([
-        rpc(&[call(10, &[nvarchar("SELECT 1"), vec![0xf3, 0, 0, 1, 2, 3, 4]])]),
+        rpc(&[call(
+            10,
+            &[nvarchar("SELECT 1"), vec![0xf3, 0, 0, 1, 2, 3, 4]],
+        )]),
         answer(&[fine()]),
     ]);
     assert_eq!(spans, ["SELECT 1@shop 50-60"]);
@@ -281,13 +319,21 @@ fn what_is_not_understood_ends_it() {
         Out(vec![0x53, 1, 0, 0, 16, 0, 0, 0]),
         Out(message(2, b"")),
         Out(message(0x10, b"")),
-        Out(packet(1, 0, b"")[..3].iter().chain(&[7; 5]).copied().collect()),
+        Out(packet(1, 0, b"")[..3]
+            .iter()
+            .chain(&[7; 5])
+            .copied()
+            .collect()),
         In(message(1, b"")),
         answer(&[fine()]),
         Step::Skip(Direction::Out, 1),
     ] {
         let (spans, verdict) = asked([step.clone(), batch("SELECT 1"), answer(&[fine()])]);
-        assert_eq!((spans.len(), verdict), (0, Some(Verdict::Opaque)), "{step:?}");
+        assert_eq!(
+            (spans.len(), verdict),
+            (0, Some(Verdict::Opaque)),
+            "{step:?}"
+        );
     }
     // A second request before the answer.
     let (spans, verdict) = asked([batch("SELECT 1"), batch("SELECT 2")]);
@@ -297,7 +343,10 @@ fn what_is_not_understood_ends_it() {
 
 #[test]
 fn an_old_client_has_no_headers() {
-    let version = counted(0xad, &[vec![1, 0x71, 0, 0, 1], short("x"), vec![8, 0, 0, 0]].concat());
+    let version = counted(
+        0xad,
+        &[vec![1, 0x71, 0, 0, 1], short("x"), vec![8, 0, 0, 0]].concat(),
+    );
     let old = |status: u8| [0xfd, status, 0, 0xc1, 0, 1, 0, 0, 0].to_vec();
     let described = [0x81, 1, 0, 0, 0, 0, 0, 0x38, 1, 0x61, 0, 0xd1, 1, 2, 3, 4].to_vec();
     let one = call(10, &[nvarchar("SELECT 2")]);
