@@ -149,6 +149,7 @@ class Session:
             else:
                 raise AssertionError(f"a message of type {kind}")
         except Stopped:
+            self.say(tds.done(tds.ERROR))
             self.say(tds.done(tds.STOPPED))
 
     # What is asked.
@@ -261,7 +262,7 @@ class Session:
             elif number in (11, 13):
                 self.handle += 1
                 self.prepared[self.handle] = text, declared = values[2], values[1]
-                given = tds.return_value("", self.handle)
+                given = tds.return_value(parameters[0][0], self.handle)
                 text, rest = (text, parameters[3:]) if number == 13 else ("", [])
             elif number == 12:
                 if values[0] not in self.prepared:

@@ -272,7 +272,8 @@ impl Machine {
             let fault = if has_code { Fault::None } else { fault };
             self.session.connect_failed(fault, now, host);
         }
-        self.end_request(fault, now, host);
+        let gives_up = self.is_stopping && fault == Fault::None;
+        self.end_request(if gives_up { Fault::Other } else { fault }, now, host);
         if self.wide != WideId(0) {
             host.release_wide(std::mem::take(&mut self.wide));
         }

@@ -36,13 +36,18 @@ impl Machine {
                 self.phase = Phase::Handshake;
                 self.sending = Sending::Hello([0; tls::PREFIX_MAX], 0);
             }
-            (kind::PRELOGIN, Phase::Agreed) => self.tls = u32::try_from(rest).ok(),
+            (kind::PRELOGIN, Phase::Agreed) => {
+                host.greeted(self.session.system);
+                self.tls = u32::try_from(rest).ok();
+            }
             (kind::PRELOGIN, Phase::Handshake) => {}
             (kind::LOGIN, Phase::Fresh | Phase::Agreed) => {
                 self.session.connect_begins(now, host);
                 self.phase = Phase::Login;
                 self.sending = Sending::Login(Login::default());
             }
+            // Of a long login some clients encrypt the first packet alone.
+            (kind::LOGIN, Phase::Login) if self.hides_login => {}
             (kind::SSPI | kind::TOKEN, Phase::Login) => {}
             (kind::ATTENTION, Phase::Ready) => self.is_stopping = true,
             (kind::BATCH | kind::RPC | kind::BULK | kind::TRANSACTION, Phase::Ready) => {

@@ -98,11 +98,11 @@ impl Machine {
             db.rows = rows;
             db.has_rows = true;
         }
-        if outcome.is_attention {
-            self.is_stopping = false;
-        }
+        // Answered or not: the client does not want it any more. That it stopped may be said in the same message or the next one.
+        let is_given_up = self.is_stopping;
+        self.is_stopping &= !outcome.is_attention;
         if self.is_asked {
-            let fault = match outcome.failed || outcome.is_attention {
+            let fault = match outcome.failed || is_given_up {
                 true => Fault::Other,
                 false => Fault::None,
             };

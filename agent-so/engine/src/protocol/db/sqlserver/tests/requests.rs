@@ -304,7 +304,7 @@ fn requests_are_stopped() {
     ]);
     let wanted = [
         "WAITFOR DELAY '1'@shop 50-70 _OTHER",
-        "SELECT 1@shop 80-100 rows=1",
+        "SELECT 1@shop 80-100 rows=1 _OTHER",
         "SELECT@shop 120-140 _OTHER",
         "SELECT 2@shop 150-160",
         "SELECT@shop 170-180 _OTHER",
