@@ -9,10 +9,9 @@ use agent_engine::protocol::Direction;
 use host::replay;
 use libfuzzer_sys::fuzz_target;
 
-/// Encryption of nothing, of the login alone.
-const ASKED: &[u8] = b"\x12\x01\0\x1a\0\0\x01\0\0\0\x0b\0\x06\x01\0\x11\0\x01\xff\x10\0\0\0\0\0\x02";
-const ANSWERED: &[u8] = b"\x04\x01\0\x1a\0\0\x01\0\0\0\x0b\0\x06\x01\0\x11\0\x01\xff\x10\0\0\0\0\0\x02";
-const ASKED_LOGIN: &[u8] = b"\x12\x01\0\x1a\0\0\x01\0\0\0\x0b\0\x06\x01\0\x11\0\x01\xff\x10\0\0\0\0\0\0";
+/// What both ends say first, up to what they want of encryption.
+const ASKED: &[u8] = b"\x12\x01\0\x1a\0\0\x01\0\0\0\x0b\0\x06\x01\0\x11\0\x01\xff\x10\0\0\0\0\0";
+const ANSWERED: &[u8] = b"\x04\x01\0\x1a\0\0\x01\0\0\0\x0b\0\x06\x01\0\x11\0\x01\xff\x10\0\0\0\0\0";
 /// The login is accepted, with version 7.4.
 const ACCEPTED: &[u8] = b"\x04\x01\0\x22\0\0\x01\0\xad\x0a\0\x01\x74\0\0\x04\0\x10\0\0\0\xfd\0\0\0\0\0\0\0\0\0\0\0\0";
 
@@ -24,19 +23,24 @@ fn login() -> Vec<u8> {
 }
 
 fuzz_target!(|input: &[u8]| {
-    let (which, input) = input.split_first().unwrap_or((&0, &[]));
-    let login = login();
+    let (how, input) = input.split_first().unwrap_or((&0, &[]));
+    let encryption = &[how >> 2 & 3][..];
+    let (asked, answered, login) = (
+        [ASKED, encryption].concat(),
+        [ANSWERED, encryption].concat(),
+        login(),
+    );
     let opening = [
-        (Direction::Out, if which & 1 == 0 { ASKED } else { ASKED_LOGIN }),
-        (Direction::In, ANSWERED),
+        (Direction::Out, &asked[..]),
+        (Direction::In, &answered[..]),
         (Direction::Out, &login[..]),
         (Direction::In, ACCEPTED),
     ];
-    let opening = match which & 3 {
+    let opening = match how & 3 {
         0 => &opening[..],
-        1 => &opening[..1],
+        1 => &opening[2..],
         2 => &opening[..2],
-        _ => &opening[2..],
+        _ => &opening[..1],
     };
     assert_eq!(replay(opening, input, false), replay(opening, input, true));
 });
