@@ -198,19 +198,11 @@ def start_node(launcher: Launcher, server: Redis, *words: str, **more) -> Progra
     return launcher.start("node", PROGRAMS / "databases/redis.js", *words, env=env, **more)
 
 
-@pytest.mark.parametrize("path", ["/ioredis", "/later", "/pipeline"])
+@pytest.mark.parametrize("path", ["/ioredis", "/later", "/pipeline", "/redis"])
 def test_node(launcher: Launcher, receiver: Receiver, redis_server: Redis, path: str) -> None:
-    """All requests share one connection."""
+    """All requests share one connection; node-redis writes in one turn what many have asked for."""
     program = start_node(launcher, redis_server, port=free_port())
     assert fire(receiver, program.port, path, rounds=ROUNDS) == Counts(ALL, 0, 0)
-
-
-def test_node_gathers(launcher: Launcher, receiver: Receiver, redis_server: Redis) -> None:
-    """node-redis writes in the turn of the first what many have asked for: the others' commands have no parent."""
-    program = start_node(launcher, redis_server, port=free_port())
-    counts = fire(receiver, program.port, "/redis", rounds=ROUNDS)
-    assert counts.wrong == 0 and counts.right > 0, counts
-    assert fire(receiver, program.port, "/redis", rounds=ROUNDS, at_once=1) == Counts(ROUNDS, 0, 0)
 
 
 def test_node_calls(launcher: Launcher, receiver: Receiver, redis_server: Redis) -> None:
