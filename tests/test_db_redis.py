@@ -20,6 +20,7 @@ from harness.processes import PYTHON, Launcher, Program
 from harness.queries import connect, query
 from harness.receiver import Receiver
 from harness.scenarios import PROGRAMS
+from harness.tls import certificates
 from harness.scenarios.node import MODULES
 
 CALLS = PROGRAMS / "databases/redis_calls.py"
@@ -193,9 +194,9 @@ def test_pipelines_of_requests(launcher: Launcher, receiver: Receiver, redis_ser
     assert fire(receiver, program.port, "/pipeline", rounds=ROUNDS) == Counts(ALL, 0, 0)
 
 
-def start_node(launcher: Launcher, server: Redis, *words: str, **more) -> Program:
-    env = {"REDIS_PORT": str(server.port), "NODE_PATH": str(MODULES)}
-    return launcher.start("node", PROGRAMS / "databases/redis.js", *words, env=env, **more)
+def start_node(launcher: Launcher, server: Redis, *words: str, port: int, **more: str) -> Program:
+    env = {"REDIS_PORT": str(server.port), "NODE_PATH": str(MODULES), **more}
+    return launcher.start("node", PROGRAMS / "databases/redis.js", *words, env=env, port=port)
 
 
 @pytest.mark.parametrize("path", ["/ioredis", "/later", "/pipeline", "/redis"])
@@ -203,6 +204,17 @@ def test_node(launcher: Launcher, receiver: Receiver, redis_server: Redis, path:
     """All requests share one connection; node-redis writes in one turn what many have asked for."""
     program = start_node(launcher, redis_server, port=free_port())
     assert fire(receiver, program.port, path, rounds=ROUNDS) == Counts(ALL, 0, 0)
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_node_gathers(launcher: Launcher, receiver: Receiver, redis_server: Redis, tls: bool) -> None:
+    """node-redis: what leaves in one write with others' and with nobody's, in parts where it is much, is each one's own."""
+    secure = {"CA": str(certificates().ca), "TLS_PORT": str(redis_server.tls_port)} if tls else {}
+    program = start_node(launcher, redis_server, port=free_port(), BEAT="yes", **secure)
+    assert fire(receiver, program.port, "/shapes", rounds=ROUNDS, calls=4) == Counts(4 * ALL, 0, 0)
+    assert fire(receiver, program.port, "/multi", rounds=ROUNDS, calls=2, at_once=5) == Counts(2 * 5 * ROUNDS, 0, 0)
+    beats = [span for span in receiver.spans if span.attributes.get("db.query.text") == "GET beat"]
+    assert len(beats) > ROUNDS and not any(span.parent_id for span in beats)
 
 
 def test_node_calls(launcher: Launcher, receiver: Receiver, redis_server: Redis) -> None:
