@@ -112,8 +112,10 @@ impl Told {
     /// Whether it was told whom this place is for.
     pub(crate) fn knows(&self, socket: u64, place: u32) -> bool {
         let is_it = |entry: &Entry| entry.socket == socket && entry.place == place;
-        self.look(socket, place, |entries| entries.iter().find(|e| is_it(e)).copied())
-            .is_some()
+        self.look(socket, place, |entries| {
+            entries.iter().find(|e| is_it(e)).copied()
+        })
+        .is_some()
     }
 
     /// Whom it is for, once.
