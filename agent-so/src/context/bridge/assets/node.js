@@ -110,7 +110,7 @@ try {
     const fd = socket._handle?.fd ?? -1;
     let place = socket._bytesDispatched;
     for (const { token, bytes } of commands) {
-      native.tell(fd, place >>> 0, token);
+      if (token !== null) native.tell(fd, place >>> 0, token);
       place += bytes;
     }
   };
