@@ -13,7 +13,7 @@ from harness.assertions import Expect, assert_root, assert_spans, matching
 from harness.databases.calls import Calls
 from harness.databases.redis import Redis
 from harness.databases.server import PASSWORD
-from harness.jdks import DATABASES, compiled, jdks
+from harness.jdks import DATABASES, compiled, runtimes
 from harness.parents import AT_ONCE, Counts, fire
 from harness.ports import free_port
 from harness.processes import PYTHON, Launcher, Program
@@ -234,12 +234,27 @@ def java_classes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield compiled(tmp_path_factory.mktemp("redis"), "Redis", libraries=DATABASES)
 
 
-@pytest.mark.parametrize("path", ["/jedis", "/lettuce", "/async"])
+def start_java(launcher: Launcher, server: Redis, classes: Path, version: int = 17, **more: str) -> Program:
+    words = [str(runtimes()[version] / "bin/java"), "-XX:+UseSerialGC", "-Xmx256m", "-cp", f"{classes}:{DATABASES}/*", "Redis"]
+    return launcher.start(*words, env={"REDIS_PORT": str(server.port), **more}, port=free_port())
+
+
+@pytest.mark.parametrize("path", ["/jedis", "/lettuce", "/async", "/reactive"])
 def test_java(launcher: Launcher, receiver: Receiver, redis_server: Redis, java_classes: Path, path: str) -> None:
     """Lettuce's one connection belongs to a thread of Netty's, which writes what many have asked for; each is under its own request."""
-    program = launcher.start(str(jdks()[17] / "bin/java"), "-XX:+UseSerialGC", "-Xmx256m", "-cp", f"{java_classes}:{DATABASES}/*", "Redis",
-                             env={"REDIS_PORT": str(redis_server.port)}, port=free_port())
+    program = start_java(launcher, redis_server, java_classes)
     assert fire(receiver, program.port, path, rounds=ROUNDS) == Counts(ALL, 0, 0)
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("version", [17, 21])
+def test_java_gathers(launcher: Launcher, receiver: Receiver, redis_server: Redis, java_classes: Path, version: int, tls: bool) -> None:
+    """As that of Node."""
+    secure = {"CA": str(certificates().ca), "TLS_PORT": str(redis_server.tls_port)} if tls else {}
+    program = start_java(launcher, redis_server, java_classes, version, BEAT="yes", **secure)
+    assert fire(receiver, program.port, "/shapes", rounds=ROUNDS, calls=4) == Counts(4 * ALL, 0, 0)
+    beats = [span for span in receiver.spans if span.attributes.get("db.query.text") == "GET beat"]
+    assert len(beats) > ROUNDS and not any(span.parent_id for span in beats)
 
 
 def test_the_server_itself(launcher: Launcher, receiver: Receiver) -> None:
