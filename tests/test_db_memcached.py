@@ -148,7 +148,7 @@ def memjs(launcher: Launcher, memcached: Memcached) -> Iterator[Program]:
 
 
 def test_memjs(receiver: Receiver, memcached: Memcached, memjs: Program) -> None:
-    """It writes what waited for the connection when that says that it stands: nobody can know for whom."""
+    """It writes what waited for the connection when that says that it stands."""
     reply = client.get(memjs.port, "/commands")
     assert json.loads(reply.body) == [True, SECRET, None, False, 5, True, False]
 
@@ -156,22 +156,27 @@ def test_memjs(receiver: Receiver, memcached: Memcached, memjs: Program) -> None
         return query("memcached", name, port=memcached.port, text=f"{name} {key}", operation=name, **more)
 
     spans = assert_exactly(receiver, 9, memjs.port)
-    request, first, *rest = assert_spans(
+    request, *rest = assert_spans(
         spans, server("/commands", memjs.port, **{"user_agent__original": client.USER_AGENT}), command("set", "name"),
         connect("memcached", port=memcached.port), command("get", "name"), command("get", "absent"), command("add", "name"),
         command("incr", "count"), command("delete", "count"), command("incr", "name", status="0x0006"))
     for span in rest:
         assert_child(span, request)
-    assert not first.parent_id
     assert SECRET not in repr(spans) and SECRET.encode() not in memjs.err
 
 
-def test_one_connection_for_all_requests_of_node(receiver: Receiver, memcached: Memcached, memjs: Program) -> None:
-    assert client.get(memjs.port, "/shared?id=0").body == b"true"
+@pytest.mark.parametrize("waiting", [False, True])
+def test_one_connection_for_all_requests_of_node(receiver: Receiver, memcached: Memcached, memjs: Program, waiting: bool) -> None:
+    """It stands already, or all wait for it: then it is the first one's."""
+    before = 0 if waiting else 4
+    if before:
+        assert client.get(memjs.port, "/shared?id=0").body == b"true"
     numbers = range(1, 1 + AT_ONCE)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         assert list(pool.map(lambda number: client.get(memjs.port, f"/shared?id={number}").body, numbers)) == [b"true"] * AT_ONCE
-    spans = assert_exactly(receiver, 4 + 3 * AT_ONCE, memjs.port)
+    spans = assert_exactly(receiver, (before or 1) + 3 * AT_ONCE, memjs.port)
+    (made,) = (span for span in spans if span.name == "connect")
+    assert made.parent_id in {span.span_id for span in spans if span.kind == "SERVER"}
     requests = {span.url: span for span in spans if span.kind == "SERVER"}
     for number in numbers:
         mine = [span for span in spans if span.attributes.get("db.query.text") in (f"get item-{number}", f"set item-{number}")]

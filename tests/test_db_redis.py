@@ -13,13 +13,14 @@ from harness.assertions import Expect, assert_root, assert_spans, matching
 from harness.databases.calls import Calls
 from harness.databases.redis import Redis
 from harness.databases.server import PASSWORD
-from harness.jdks import DATABASES, compiled, jdks
+from harness.jdks import DATABASES, compiled, runtimes
 from harness.parents import AT_ONCE, Counts, fire
 from harness.ports import free_port
 from harness.processes import PYTHON, Launcher, Program
 from harness.queries import connect, query
 from harness.receiver import Receiver
 from harness.scenarios import PROGRAMS
+from harness.tls import certificates
 from harness.scenarios.node import MODULES
 
 CALLS = PROGRAMS / "databases/redis_calls.py"
@@ -197,24 +198,27 @@ def test_pipelines_of_requests(launcher: Launcher, receiver: Receiver, redis_ser
     assert fire(receiver, program.port, "/pipeline", rounds=ROUNDS) == Counts(ALL, 0, 0)
 
 
-def start_node(launcher: Launcher, server: Redis, *words: str, **more) -> Program:
-    env = {"REDIS_PORT": str(server.port), "NODE_PATH": str(MODULES)}
-    return launcher.start("node", PROGRAMS / "databases/redis.js", *words, env=env, **more)
+def start_node(launcher: Launcher, server: Redis, *words: str, port: int, **more: str) -> Program:
+    env = {"REDIS_PORT": str(server.port), "NODE_PATH": str(MODULES), **more}
+    return launcher.start("node", PROGRAMS / "databases/redis.js", *words, env=env, port=port)
 
 
-@pytest.mark.parametrize("path", ["/ioredis", "/later", "/pipeline"])
+@pytest.mark.parametrize("path", ["/ioredis", "/later", "/pipeline", "/redis"])
 def test_node(launcher: Launcher, receiver: Receiver, redis_server: Redis, path: str) -> None:
-    """All requests share one connection."""
+    """All requests share one connection; node-redis writes in one turn what many have asked for."""
     program = start_node(launcher, redis_server, port=free_port())
     assert fire(receiver, program.port, path, rounds=ROUNDS) == Counts(ALL, 0, 0)
 
 
-def test_node_gathers(launcher: Launcher, receiver: Receiver, redis_server: Redis) -> None:
-    """node-redis writes in the turn of the first what many have asked for: the others' commands have no parent."""
-    program = start_node(launcher, redis_server, port=free_port())
-    counts = fire(receiver, program.port, "/redis", rounds=ROUNDS)
-    assert counts.wrong == 0 and counts.right > 0, counts
-    assert fire(receiver, program.port, "/redis", rounds=ROUNDS, at_once=1) == Counts(ROUNDS, 0, 0)
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_node_gathers(launcher: Launcher, receiver: Receiver, redis_server: Redis, tls: bool) -> None:
+    """node-redis: what leaves in one write with others' and with nobody's, in parts where it is much, is each one's own."""
+    secure = {"CA": str(certificates().ca), "TLS_PORT": str(redis_server.tls_port)} if tls else {}
+    program = start_node(launcher, redis_server, port=free_port(), BEAT="yes", **secure)
+    assert fire(receiver, program.port, "/shapes", rounds=ROUNDS, calls=4) == Counts(4 * ALL, 0, 0)
+    assert fire(receiver, program.port, "/multi", rounds=ROUNDS, calls=2, at_once=5) == Counts(2 * 5 * ROUNDS, 0, 0)
+    beats = [span for span in receiver.spans if span.attributes.get("db.query.text") == "GET beat"]
+    assert len(beats) > ROUNDS and not any(span.parent_id for span in beats)
 
 
 def test_node_calls(launcher: Launcher, receiver: Receiver, redis_server: Redis) -> None:
@@ -234,13 +238,27 @@ def java_classes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield compiled(tmp_path_factory.mktemp("redis"), "Redis", libraries=DATABASES)
 
 
-@pytest.mark.parametrize("path", ["/jedis", "/lettuce", "/async"])
+def start_java(launcher: Launcher, server: Redis, classes: Path, version: int = 17, **more: str) -> Program:
+    words = [str(runtimes()[version] / "bin/java"), "-XX:+UseSerialGC", "-Xmx256m", "-cp", f"{classes}:{DATABASES}/*", "Redis"]
+    return launcher.start(*words, env={"REDIS_PORT": str(server.port), **more}, port=free_port())
+
+
+@pytest.mark.parametrize("path", ["/jedis", "/lettuce", "/async", "/reactive"])
 def test_java(launcher: Launcher, receiver: Receiver, redis_server: Redis, java_classes: Path, path: str) -> None:
-    """Lettuce's one connection belongs to a thread of Netty's, which writes what many have asked for."""
-    program = launcher.start(str(jdks()[17] / "bin/java"), "-XX:+UseSerialGC", "-Xmx256m", "-cp", f"{java_classes}:{DATABASES}/*", "Redis",
-                             env={"REDIS_PORT": str(redis_server.port)}, port=free_port())
-    expected = Counts(ALL, 0, 0) if path == "/jedis" else Counts(0, 0, ALL)
-    assert fire(receiver, program.port, path, rounds=ROUNDS) == expected
+    """Lettuce's one connection belongs to a thread of Netty's, which writes what many have asked for; each is under its own request."""
+    program = start_java(launcher, redis_server, java_classes)
+    assert fire(receiver, program.port, path, rounds=ROUNDS) == Counts(ALL, 0, 0)
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("version", [17, 21])
+def test_java_gathers(launcher: Launcher, receiver: Receiver, redis_server: Redis, java_classes: Path, version: int, tls: bool) -> None:
+    """As that of Node."""
+    secure = {"CA": str(certificates().ca), "TLS_PORT": str(redis_server.tls_port)} if tls else {}
+    program = start_java(launcher, redis_server, java_classes, version, BEAT="yes", **secure)
+    assert fire(receiver, program.port, "/shapes", rounds=ROUNDS, calls=4) == Counts(4 * ALL, 0, 0)
+    beats = [span for span in receiver.spans if span.attributes.get("db.query.text") == "GET beat"]
+    assert len(beats) > ROUNDS and not any(span.parent_id for span in beats)
 
 
 def test_the_server_itself(launcher: Launcher, receiver: Receiver) -> None:

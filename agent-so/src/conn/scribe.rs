@@ -233,6 +233,10 @@ impl Host for Scribe<'_> {
         settings::model() == Model::Blocking && self.meta.sender == thread::identity()
     }
 
+    fn is_told(&self, place: u32) -> bool {
+        self.state.told.knows(self.meta.cookie, place)
+    }
+
     fn connected(&mut self) -> Option<(u64, u64)> {
         let (start, end) = (self.meta.connect_start_ns, self.meta.connected_ns);
         let end = if end == 0 { clock::monotonic_ns() } else { end };

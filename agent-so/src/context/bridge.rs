@@ -17,6 +17,7 @@ pub(crate) mod java;
 pub(crate) mod node;
 pub(crate) mod python;
 pub(crate) mod ruby;
+pub(crate) mod told;
 
 use crate::export::record::Ref;
 use crate::sys::thread;

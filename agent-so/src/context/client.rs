@@ -2,7 +2,7 @@
 
 use super::inbound::{self, Found};
 use super::server::identify;
-use super::{Model, candidate, record, turn};
+use super::{Model, candidate, is_open, record, turn};
 use crate::conn::Meta;
 use crate::conn::edit::Edit;
 use crate::export::record::{Carried, HEADERS, Identity, Record, Ref};
@@ -10,7 +10,7 @@ use crate::settings::{self, Settings};
 use crate::sys::process::State;
 use crate::sys::thread;
 use agent_engine::context;
-use agent_engine::exchange::{Exchange, Field};
+use agent_engine::exchange::{Exchange, Field, System};
 use agent_engine::protocol::outgoing::{Head, Syntax};
 use std::sync::atomic::Ordering;
 
@@ -32,6 +32,9 @@ pub(crate) fn begin(
         return decide(state, record, meta.connect_parent, Carried::No, false);
     }
     meta.requests_sent += 1;
+    if let Some(told) = told(state, exchange, meta) {
+        return decide(state, record, told, Carried::No, false);
+    }
     if exchange.db.is_mixed || exchange.db.is_shared && super::bridge::current().is_some() {
         return decide(state, record, Ref::default(), Carried::No, false);
     }
@@ -63,6 +66,23 @@ pub(crate) fn begin(
     };
     let excluded = aside || settings.excluded(exchange);
     decide(state, record, parent, carried, excluded);
+}
+
+/// The request for which a bridge has said that a database's exchange is, before others sent it; null: it said nobody, or the
+/// request is over.
+fn told(state: &State, exchange: &Exchange, meta: &Meta) -> Option<Ref> {
+    let db = &exchange.db;
+    let place = match db.system {
+        System::None => return None,
+        _ if db.is_shared => db.stream.into(),
+        _ => db.place,
+    };
+    let told = state.told.take(meta.cookie, place)?;
+    Some(if is_open(state, told) {
+        told
+    } else {
+        Ref::default()
+    })
 }
 
 /// A statement begins that a library in this process carries out: nothing is sent, so only the thread tells for whom it is.

@@ -11,6 +11,7 @@ use crate::conn::statements::Statements;
 use crate::conn::table::Table;
 use crate::context::Correlation;
 use crate::context::bridge::cells::Cells;
+use crate::context::bridge::told::Told;
 use crate::export::Queue;
 use crate::export::record::Record;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
@@ -48,6 +49,8 @@ pub(crate) struct State {
     pub(crate) statements: Statements,
     /// What is served on accepted sockets.
     pub(crate) cells: Cells,
+    /// Whom commands are for that others will write.
+    pub(crate) told: Told,
     /// Way to the exporter.
     pub(crate) queue: Queue,
     /// What was dropped and why.

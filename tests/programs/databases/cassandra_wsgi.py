@@ -1,4 +1,5 @@
-"""GET /get?id=7: a statement that names q7, by a session that all requests share; /two?id=7: two at once. The session is made
+"""GET /get?id=7: a statement that names q7, by a session that all requests share; /two?id=7: two at once; /chained?id=7: one
+when another is through, from the driver's own thread. The session is made
 by the first request, as it must be where a server forks: so is the thread that writes for all. REACTOR: its kind."""
 
 import os
@@ -31,6 +32,12 @@ def app(environ, start_response):
     if environ["PATH_INFO"] == "/two":
         for future in [session().execute_async(text), session().execute_async(text)]:
             future.result()
+    elif environ["PATH_INFO"] == "/chained":
+        done = threading.Event()
+        over = {"callback": lambda _: done.set(), "errback": lambda _: done.set()}
+        again = {**over, "callback": lambda _: shared[0].execute_async(text).add_callbacks(**over)}
+        session().execute_async(text).add_callbacks(**again)
+        done.wait(20)
     elif environ["PATH_INFO"] == "/prepared":
         session().execute(session().prepare(text.replace("= 1", "= ?")), (1,))
     else:

@@ -1,16 +1,33 @@
 // GET /ioredis?id=7, /redis?id=7: a command that names q7 by a client that all requests share (both pipeline what is sent at once);
-// /pipeline?id=7 sends two. `redis.js calls`: commands one after the other.
+// /pipeline?id=7 sends two, /shapes?id=7 four, one after the other, one of them large, /multi?id=7 a transaction. With BEAT nobody asks,
+// too, all the time. With CA the modern client speaks TLS. `redis.js calls`: commands one after the other.
 const http = require("http");
 const Redis = require("ioredis");
 const { createClient } = require("redis");
 
 const port = Number(process.env.REDIS_PORT);
 const shared = new Redis({ port, lazyConnect: true });
-const modern = createClient({ socket: { port } });
+const tls = process.env.CA && { tls: true, host: "localhost", ca: require("fs").readFileSync(process.env.CA) };
+const modern = createClient({ socket: { port: Number(process.env.TLS_PORT ?? port), ...tls } });
+
+async function beat() {
+  for (;;) {
+    await modern.get("beat");
+    await new Promise((done) => setTimeout(done, 1));
+  }
+}
+
+async function shapes(key) {
+  await modern.set(key, Buffer.from("canary"));
+  await modern.sendCommand(["GET", key]);
+  await modern.set(key, "canary".repeat(50_000));
+  await modern.get(Buffer.from(key));
+}
 
 async function main() {
   await shared.connect();
   await modern.connect();
+  if (process.env.BEAT) beat();
   if (process.argv[2] === "calls") {
     console.log(await shared.set("a", "canary"), await shared.get("a"), await modern.get("a"));
     console.log((await shared.multi().incr("n").incr("m").exec()).length);
@@ -24,6 +41,8 @@ async function main() {
       const url = new URL(request.url, "http://h");
       const key = `q${url.searchParams.get("id")}`;
       if (url.pathname === "/redis") await modern.get(key);
+      else if (url.pathname === "/shapes") await shapes(key);
+      else if (url.pathname === "/multi") await modern.multi().get(key).get(`${key}:b`).exec();
       else if (url.pathname === "/pipeline") await shared.pipeline().get(key).get("other").exec();
       else if (url.pathname === "/later") await new Promise((done) => setTimeout(done, Number(url.searchParams.get("delay")))).then(() => shared.get(key));
       else await shared.get(key);

@@ -53,6 +53,8 @@ pub struct Db {
     pub is_shared: bool,
     /// Which stream it is, on such a connection.
     pub stream: u16,
+    /// How many bytes were sent on the connection before it, modulo 2^32, where many may ask for what leaves together.
+    pub place: u32,
     /// The level of consistency that was asked for: its number in Cassandra's protocol plus one; 0: none is known.
     pub consistency: u8,
     /// Rows that were asked for at a time; 0: not said.

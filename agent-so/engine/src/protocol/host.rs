@@ -54,6 +54,10 @@ pub trait Host {
     }
     /// Whether the calling thread, which waits for what it asks, sent the request before this one, too.
     fn same_sender(&self) -> bool;
+    /// Whether it was told for whom the command is that begins so many bytes (modulo 2^32) after the connection's first.
+    fn is_told(&self, _place: u32) -> bool {
+        false
+    }
     /// When this program began to make the connection, and when it stood (monotonic nanoseconds); `None` where that was
     /// not seen.
     fn connected(&mut self) -> Option<(u64, u64)>;

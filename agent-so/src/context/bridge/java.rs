@@ -69,7 +69,7 @@ macro_rules! helpers {
 }
 
 /// The helper classes, in the order in which they can be defined.
-const HELPERS: [(&str, &[u8]); 19] = helpers![
+const HELPERS: [(&str, &[u8]); 23] = helpers![
     "otelrun/" "Agent",
     "java/util/concurrent/" "OtelRun",
     "java/util/concurrent/" "OtelRun$1",
@@ -83,6 +83,10 @@ const HELPERS: [(&str, &[u8]); 19] = helpers![
     "java/util/concurrent/" "OtelRunStreams$Headers",
     "java/util/concurrent/" "OtelRunStreams$Headers$1",
     "java/util/concurrent/" "OtelRunStreams$Methods",
+    "java/util/concurrent/" "OtelRunCommands",
+    "java/util/concurrent/" "OtelRunCommands$1",
+    "java/util/concurrent/" "OtelRunCommands$Frames",
+    "java/util/concurrent/" "OtelRunCommands$Frames$1",
     "java/util/concurrent/" "OtelRunOkHttp",
     "java/util/concurrent/" "OtelRunOkHttp$Fields",
     "java/util/concurrent/" "OtelRunOkHttp$Fields$1",

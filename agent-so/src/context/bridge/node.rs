@@ -11,6 +11,7 @@ mod napi;
 mod open;
 
 use super::set;
+use super::told::tell;
 use crate::conn::serving;
 use crate::context::{client, server};
 use crate::export::record::Ref;
@@ -30,6 +31,8 @@ const SCRIPT: &str = concat!(
     include_str!("assets/http2.js"),
     include_str!("assets/pg.js"),
     include_str!("assets/mysql2.js"),
+    include_str!("assets/redis.js"),
+    include_str!("assets/memjs.js"),
     include_str!("assets/node.js")
 );
 /// The frameworks whose routes can be read, by the names that the script knows.
@@ -152,6 +155,11 @@ fn streamed(fd: i32, stream: u32) -> Option<u64> {
 /// The script's `hand_out(token)`.
 fn handed_out(token: u64) -> Option<[u8; TRACEPARENT_LEN]> {
     client::hand_out(Ref(token))
+}
+
+/// The script's `tell(descriptor, place, token)`: of places only the lowest bits count.
+fn told(fd: i32, place: u32, token: Option<u64>) {
+    tell(fd, place, token.map_or(Ref::NOBODY, Ref));
 }
 
 /// The script's `set(token)`.

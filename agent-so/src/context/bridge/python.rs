@@ -11,7 +11,7 @@
 //! * Threads, thread pools and greenlets begin with an empty context: a few lines of Python carry the variable over
 //!   (`embedded`).
 //!
-//! Frameworks are asked for the route that they have matched, by a few lines too. So is grpcio told whom its calls are for (`grpc`).
+//! Frameworks are asked for the route that they have matched, Cassandra's driver for whom it will write, by a few lines too. So is grpcio told whom its calls are for (`grpc`).
 //!
 //! The interpreter's lock is taken for this, in a hook: only where the program does not hold any lock of the agent's, only on
 //! threads that have run Python, at the head of a request, and never in a child in its parent's memory, in a signal handler, or
@@ -315,7 +315,7 @@ fn begin(state: &'static State) -> Result<bool, &'static str> {
     if is_on(Instrumentation::Threading) {
         embedded::carry_into_threads();
     }
-    embedded::read_routes();
+    embedded::follow_imports();
     drop(held);
     redirect::start();
     Ok(true)

@@ -82,6 +82,8 @@ pub(in crate::protocol) struct Machine {
     unanswered: bool,
     /// The library gathers what many ask for into one call.
     mixes: bool,
+    /// Bytes that the client has sent, modulo 2^32.
+    sent: u32,
     /// The connection has subscriptions, or is about to.
     subscribed: bool,
     /// What comes after the pending replies is none of our business.
@@ -137,6 +139,7 @@ impl Machine {
     /// Passes over `n` bytes that were not seen.
     pub(super) fn skip<H: Host>(&mut self, dir: Direction, n: u64, now: u64, host: &mut H) {
         let counted = if self.session.is_clients(dir) {
+            self.sent = self.sent.wrapping_add(n as u32);
             self.commands.skip(n)
         } else {
             self.replies.skip(n)
@@ -171,6 +174,7 @@ impl Machine {
                 exchange.append(Field::Query, &rest[..used], QUERY_MAX);
             }
             rest = &rest[used..];
+            self.sent = self.sent.wrapping_add(used as u32);
             match next {
                 command::Next::More => return,
                 command::Next::Done => self.command_done(now, host),
@@ -184,6 +188,8 @@ impl Machine {
         if self.setting_up {
             self.session.connect_begins(now, host);
         }
+        // Only where many ask does anybody tell.
+        self.mixes |= host.is_told(self.sent);
         let goes_on = self.unanswered && host.same_sender();
         let alone = self.mixes || !self.joins && !goes_on;
         let newest = self
@@ -200,7 +206,9 @@ impl Machine {
         self.open = self.session.open(now, host);
         if self.open != ExchangeId(0) {
             self.name_database(self.open, host);
-            host.exchange(self.open).db.is_mixed = self.mixes && self.joins;
+            let db = &mut host.exchange(self.open).db;
+            db.is_mixed = self.mixes && self.joins;
+            db.place = self.sent;
             // The last text: more commands may follow.
             host.exchange(self.open).begin(Field::Query);
         }

@@ -105,8 +105,24 @@ try {
     }
   };
 
+  /** Several commands leave in one write: the agent is told whom each is for, by its place in all that the socket has written. */
+  const tell = (socket, commands) => {
+    const fd = socket._handle?.fd ?? -1;
+    let place = socket._bytesDispatched;
+    for (const { token, bytes } of commands) {
+      if (token !== null) native.tell(fd, place >>> 0, token);
+      place += bytes;
+    }
+  };
+
   /** What is written to a socket without a request of http's or undici's. */
   const write_raw = (original, socket, args) => {
+    const commands = redis_commands(socket, args[0], args[1]);
+    if (commands) {
+      if (commands.length > 1) tell(socket, commands);
+      const token = commands.length === 1 ? (commands[0].token ?? undefined) : undefined;
+      return requests.run(EVENT, on_behalf, token, original, socket, args);
+    }
     let token = waiting.get(socket);
     if (token === undefined) token = mine() ?? undefined;
     else waiting.delete(socket);
@@ -143,7 +159,7 @@ try {
     requests.run(EVENT, follow_http2, socket, { native, tokens, requests, nobody: EVENT, asking, replace, begin, tell_route });
   };
 
-  let drivers = [follow_pg, follow_mysql2];
+  let drivers = [follow_pg, follow_mysql2, follow_redis, follow_memjs];
   let files_seen = 0;
   /** Follows clients of databases once the program has loaded them. */
   const look_for_drivers = () => {
@@ -152,7 +168,7 @@ try {
     files_seen = files;
     drivers = drivers.filter((follow) => {
       try {
-        return !follow(requests, EVENT, replace);
+        return !follow(requests, EVENT, replace, mine);
       } catch {
         return false;
       }

@@ -1,7 +1,6 @@
 # Run once inside the program, in a name space of its own. `routed(template)` tells the agent which route a framework's own
 # router has matched, for the request of this context; `current()` is 0 where the context has none, and `serving(fd)` gives it
-# what that socket has brought. `frameworks` names those that are switched on. `look()` is called
-# when the program has imported something: what it has not imported is left alone.
+# what that socket has brought.
 #
 # Wrapped is the framework's function after which the match is known, not the program's routes. It has returned, or
 # given its coroutine away, before the program's code runs: no frame of these lines is in the program's stack.
@@ -114,24 +113,3 @@ WRAPS = {
         ],
     },
 }
-waiting = {module: wraps for name in frameworks for module, wraps in WRAPS[name].items()}
-NOTHING_LEFT, LATER, AT_ONCE = 0, 1, 2
-
-
-def look():
-    again = LATER
-    for name in list(waiting):
-        module = sys.modules.get(name)
-        # A lazy module is of a class of its own, until it is loaded.
-        if type(module) is not type(sys):
-            continue
-        if getattr(getattr(module, "__spec__", None), "_initializing", False):
-            again = AT_ONCE
-            continue
-        for owner, method, wrap, template in waiting.pop(name, ()):
-            try:
-                owner = getattr(module, owner)
-                setattr(owner, method, wrap(template, vars(owner)[method]))
-            except Exception:
-                pass  # another version
-    return again if waiting else NOTHING_LEFT

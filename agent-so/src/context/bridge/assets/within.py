@@ -1,4 +1,4 @@
-# What comes before threads.py and grpc.py: `request` is the agent's context variable.
+# What comes before threads.py, grpc.py and cassandra.py: `request` is the agent's context variable.
 def within(value, run):
     def inner(*args, **kwargs):
         token = request.set(value)

@@ -1,6 +1,6 @@
 //! The native methods of the helper class.
 
-use super::super::{hands_in_for, set, set_in_turn};
+use super::super::{hands_in_for, set, set_in_turn, told};
 use super::{clear, delete, tls};
 use crate::conn::serving;
 use crate::context::client;
@@ -35,6 +35,7 @@ pub(super) unsafe fn bind(env: *mut JNIEnv, class: jclass) -> Option<()> {
             decorate as *const (),
         ),
         method(c"stream", c"(II)V", stream as *const ()),
+        method(c"tell", c"(IIJ)V", tell as *const ()),
         method(
             c"handedOut",
             c"(J)Ljava/lang/String;",
@@ -93,6 +94,10 @@ unsafe extern "C" fn stream(_: *mut JNIEnv, _: jclass, fd: jint, stream: jint) {
             }
         }
     });
+}
+
+unsafe extern "C" fn tell(_: *mut JNIEnv, _: jclass, fd: jint, place: jint, context: jlong) {
+    contain(|| told::tell(fd, place.cast_unsigned(), Ref(context as u64)));
 }
 
 unsafe extern "C" fn handed_out(env: *mut JNIEnv, _: jclass, context: jlong) -> jobject {

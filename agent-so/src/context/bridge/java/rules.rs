@@ -10,6 +10,7 @@ use agent_engine::config::instrumentation::Instrumentation;
 pub(super) const TASKS: &str = "java/util/concurrent/OtelRun";
 const TLS: &str = "java/util/concurrent/OtelRunTls";
 const STREAMS: &str = "java/util/concurrent/OtelRunStreams";
+const COMMANDS: &str = "java/util/concurrent/OtelRunCommands";
 const OKHTTP: &str = "java/util/concurrent/OtelRunOkHttp";
 
 /// The rules for a class.
@@ -82,6 +83,13 @@ const fn of_streams(name: &'static str, rules: &'static [Rule]) -> Class {
     }
 }
 
+const fn of_commands(name: &'static str, rules: &'static [Rule]) -> Class {
+    Class {
+        helper: COMMANDS,
+        ..class(name, rules)
+    }
+}
+
 /// Netty tells of a frame of a stream.
 const fn frame(method: &'static str) -> Rule {
     rule(
@@ -142,11 +150,29 @@ const CALL_TASK: Rule = rule(
         arguments: [Argument::This, Argument::Of("Ljava/lang/Runnable;")],
     },
 );
+const fn asked(name: &'static str, parameter: &'static str) -> Change {
+    Change::Tell {
+        name,
+        argument: Argument::Of(parameter),
+    }
+}
+const HANDLER: Argument = Argument::Of("Lio/netty/channel/ChannelHandlerContext;");
+/// A frame of Cassandra's is about to be encoded.
+const fn encodes(method: &'static str, frame: &'static str) -> Rule {
+    Rule {
+        method,
+        descriptor: frame,
+        change: Change::TellBoth {
+            name: "frame",
+            arguments: [HANDLER, Argument::Of(frame)],
+        },
+    }
+}
 const HEADERS: Argument = Argument::Of("Lio/grpc/Metadata;");
 const READ: Rule = delegate("read", "([BII)I");
 const WRITE: Rule = delegate("write", "([BII)V");
 
-pub(super) static CLASSES: [Class; 36] = [
+pub(super) static CLASSES: [Class; 41] = [
     class(
         "java/util/concurrent/ThreadPoolExecutor",
         &[
@@ -410,6 +436,60 @@ pub(super) static CLASSES: [Class; 36] = [
             }],
         )
     },
+    // One connection for all, which the loop writes: Lettuce and Cassandra's driver.
+    of_commands(
+        "io/lettuce/core/RedisChannelHandler",
+        &[
+            rule(
+                "dispatch",
+                asked("asked", "Lio/lettuce/core/protocol/RedisCommand;"),
+            ),
+            rule("dispatch", asked("askedAll", "Ljava/util/Collection;")),
+        ],
+    ),
+    of_commands(
+        "io/lettuce/core/protocol/CommandEncoder",
+        &[
+            Rule {
+                method: "encode",
+                descriptor: "Lio/netty/buffer/ByteBuf;Lio/lettuce/core/protocol/RedisCommand;",
+                change: Change::Tell {
+                    name: "encoding",
+                    argument: HANDLER,
+                },
+            },
+            rule(
+                "encode",
+                Change::Replace {
+                    call: Call {
+                        class: "io/lettuce/core/protocol/RedisCommand",
+                        name: "encode",
+                        descriptor: "(Lio/netty/buffer/ByteBuf;)V",
+                    },
+                    name: "encode",
+                    descriptor: "(Ljava/lang/Object;Ljava/lang/Object;)V",
+                },
+            ),
+        ],
+    ),
+    of_commands(
+        "com/datastax/oss/driver/internal/core/channel/DriverChannel",
+        &[rule(
+            "write",
+            asked("asked", "Lcom/datastax/oss/protocol/internal/Message;"),
+        )],
+    ),
+    of_commands(
+        "com/datastax/oss/driver/internal/core/protocol/FrameEncoder",
+        &[encodes(
+            "encode",
+            "Lcom/datastax/oss/protocol/internal/Frame;",
+        )],
+    ),
+    of_commands(
+        "com/datastax/oss/driver/internal/core/protocol/FrameToSegmentEncoder",
+        &[encodes("write", "Ljava/lang/Object;")],
+    ),
     // Tomcat has a thread pool of its own, a copy of the JDK's.
     class(
         "org/apache/tomcat/util/threads/ThreadPoolExecutor",
@@ -429,7 +509,7 @@ pub(super) fn of(name: &[u8]) -> Option<&'static Class> {
     // gRPC brings a copy of Netty.
     let name = name.strip_prefix(b"io/grpc/netty/shaded/").unwrap_or(name);
     let known = |front: &&&[u8]| name.starts_with(front);
-    let fronts: [&[u8]; 12] = [
+    let fronts: [&[u8]; 14] = [
         b"java/util/",
         b"java/lang/V",
         b"sun/nio/",
@@ -439,6 +519,8 @@ pub(super) fn of(name: &[u8]) -> Option<&'static Class> {
         b"jdk/internal/net/",
         b"io/netty/",
         b"io/grpc/internal/",
+        b"io/lettuce/core/",
+        b"com/datastax/oss/driver/internal/core/",
         b"okhttp3/",
         b"org/apache/tomcat/",
         b"org/eclipse/jetty/util/",

@@ -1,6 +1,6 @@
 //! The module that the script loads, by Node-API.
 
-use super::{TOLD, claimed, handed_out, matched, speaks, streamed, works_for};
+use super::{TOLD, claimed, handed_out, matched, speaks, streamed, told, works_for};
 use crate::conn::serving::TARGET;
 use crate::export::record::ROUTE;
 use crate::hooks::contain;
@@ -99,13 +99,14 @@ pub(super) fn register(api: Api) {
 
 /// Fills the module's exports, once a thread that runs the script.
 unsafe extern "C" fn begin(env: Env, exports: Value) -> Value {
-    let functions: [(&CStr, Callback); 6] = [
+    let functions: [(&CStr, Callback); 7] = [
         (c"claim", claim),
         (c"hand_out", hand_out),
         (c"route", route),
         (c"set", set),
         (c"start", start),
         (c"stream", stream),
+        (c"tell", tell),
     ];
     if let (Some(api), Some(told)) = (API.get(), TOLD.get()) {
         let mut value: Value = std::ptr::null_mut();
@@ -227,6 +228,25 @@ unsafe extern "C" fn set(env: Env, info: Info) -> Value {
             (api.get_value_bigint_uint64)(env, value, &raw mut token, &raw mut exact) == 0
         };
         contain(|| works_for((is_token && exact).then_some(token)));
+    }
+    std::ptr::null_mut()
+}
+
+unsafe extern "C" fn tell(env: Env, info: Info) -> Value {
+    if let Some(api) = API.get() {
+        let (mut fd, mut place, mut token, mut exact) = (-1, 0, 0, false);
+        // SAFETY: node's own functions with the handles of this call.
+        let (is_place, is_token) = unsafe {
+            let [descriptor, number, value] = arguments(api, env, info);
+            (api.get_value_int32)(env, descriptor, &raw mut fd);
+            (
+                (api.get_value_uint32)(env, number, &raw mut place) == 0,
+                (api.get_value_bigint_uint64)(env, value, &raw mut token, &raw mut exact) == 0,
+            )
+        };
+        if is_place {
+            contain(|| told(fd, place, (is_token && exact).then_some(token)));
+        }
     }
     std::ptr::null_mut()
 }

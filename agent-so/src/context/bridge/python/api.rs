@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 /// A reference to any Python object.
 pub(super) type Object = *mut c_void;
 
-/// A function in C that Python calls without arguments or with one (`PyMethodDef`).
+/// A function in C that Python calls without arguments, with one, or with a tuple of them (`PyMethodDef`).
 #[repr(C)]
 pub(super) struct Method {
     pub(super) name: *const c_char,
@@ -23,6 +23,8 @@ pub(super) struct Method {
 // SAFETY: two pointers to constants.
 unsafe impl Sync for Method {}
 
+/// `METH_VARARGS`.
+pub(super) const ARGUMENTS: c_int = 1;
 /// `METH_NOARGS`.
 pub(super) const NO_ARGUMENTS: c_int = 4;
 /// `METH_O`.
@@ -76,6 +78,7 @@ functions! {
     release = "PyGILState_Release"(state: c_int);
     error_fetch = "PyErr_Fetch"(kind: *mut Object, value: *mut Object, trace: *mut Object);
     error_restore = "PyErr_Restore"(kind: Object, value: Object, trace: Object);
+    error_occurred = "PyErr_Occurred"() -> Object;
     error_clear = "PyErr_Clear"();
     inc_ref = "Py_IncRef"(object: Object);
     dec_ref = "Py_DecRef"(object: Object);
@@ -91,6 +94,7 @@ functions! {
     context_enter = "PyContext_Enter"(context: Object) -> c_int;
     context_exit = "PyContext_Exit"(context: Object) -> c_int;
     context_copy = "PyContext_CopyCurrent"() -> Object;
+    tuple_get = "PyTuple_GetItem"(tuple: Object, at: isize) -> Object;
     builtins = "PyEval_GetBuiltins"() -> Object;
     modules = "PyImport_GetModuleDict"() -> Object;
     dict_new = "PyDict_New"() -> Object;

@@ -3,9 +3,12 @@
 //! * `assets/threads.py` carries the request into what threads, pools and greenlets are given to do.
 //! * `assets/routes.py` tells which route a framework's router has matched. It is asked to [`look`] again when the program has
 //!   imported something since: that is one comparison a request.
+//! * `assets/cassandra.py`, wrapped in the same way, tells whom the statements are for that a thread of the driver's will write.
 
+use super::super::told::tell;
 use super::{Token, VAR, api, get, in_use, is_on, resolve, set};
 use crate::context::{is_open, server};
+use crate::export::record::Ref;
 use crate::hooks::contain;
 use crate::sys::process::State;
 use crate::sys::{errno, raw};
@@ -38,27 +41,35 @@ static MODULES: AtomicIsize = AtomicIsize::new(-1);
 const NOTHING_LEFT: u64 = 0;
 const AT_ONCE: u64 = 2;
 
-/// The frameworks, by the names that the lines know them by.
-const FRAMEWORKS: [(Instrumentation, &CStr); 4] = [
+/// What is wrapped, by the names that the lines know it by.
+const WRAPPED: [(Instrumentation, &CStr); 5] = [
     (Instrumentation::Flask, c"FLASK"),
     (Instrumentation::Django, c"DJANGO"),
     (Instrumentation::Starlette, c"STARLETTE"),
     (Instrumentation::AiohttpServer, c"AIOHTTP_SERVER"),
+    (Instrumentation::Cassandra, c"CASSANDRA"),
 ];
 
-/// Runs the lines about routes. The interpreter's lock is held.
-pub(super) fn read_routes() {
-    let text = concat!(include_str!("../assets/routes.py"), "\0");
+/// Runs the lines about what is imported. The interpreter's lock is held.
+pub(super) fn follow_imports() {
+    let text = concat!(
+        include_str!("../assets/within.py"),
+        include_str!("../assets/routes.py"),
+        include_str!("../assets/cassandra.py"),
+        include_str!("../assets/look.py"),
+        "\0"
+    );
     // SAFETY: the lock is held; null is passed on to where it is checked, new references are given up.
     unsafe {
-        let frameworks = api::dict_new();
-        for (_, name) in FRAMEWORKS.iter().filter(|(which, _)| is_on(*which)) {
-            if !frameworks.is_null() {
-                api::dict_set(frameworks, name.as_ptr(), VAR.load(Ordering::Relaxed));
+        let request = VAR.load(Ordering::Relaxed);
+        let wanted = api::dict_new();
+        for (_, name) in WRAPPED.iter().filter(|(which, _)| is_on(*which)) {
+            if !wanted.is_null() {
+                api::dict_set(wanted, name.as_ptr(), request);
             }
         }
-        let names = [(c"frameworks", frameworks)];
-        let globals = run(text, &names, &[&CURRENT, &ROUTED, &SERVING]);
+        let names = [(c"request", request), (c"wanted", wanted)];
+        let globals = run(text, &names, &[&CURRENT, &ROUTED, &SERVING, &TOLD]);
         if !globals.is_null() {
             // The name space lives as long as its function, which is kept.
             let look = api::dict_get(globals, c"look".as_ptr());
@@ -68,7 +79,7 @@ pub(super) fn read_routes() {
             }
         }
         give_up(globals);
-        give_up(frameworks);
+        give_up(wanted);
         api::error_clear();
     }
 }
@@ -229,4 +240,46 @@ unsafe extern "C" fn serving(_: Object, fd: Object) -> Object {
         api::error_clear();
         api::long_from(0)
     }
+}
+
+/// What the lines about Cassandra say: on this socket, this stream's request is for whom this value of the variable stands.
+static TOLD: Method = Method {
+    name: c"told".as_ptr(),
+    function: told,
+    flags: api::ARGUMENTS,
+    doc: std::ptr::null(),
+};
+
+unsafe extern "C" fn told(_: Object, arguments: Object) -> Object {
+    // SAFETY: Python calls this with its lock held and a tuple, whose items are references of its own; what is missing or no number
+    // leaves an exception, which is raised.
+    let numbers = unsafe {
+        [0, 1, 2].map(|at| {
+            let item = api::tuple_get(arguments, at);
+            if item.is_null() {
+                return u64::MAX;
+            }
+            api::long_as(item)
+        })
+    };
+    // SAFETY: as above.
+    if !unsafe { api::error_occurred() }.is_null() {
+        return null_mut();
+    }
+    let [fd, stream, value] = numbers;
+    contain(|| {
+        let state = in_use()?;
+        let request = match Token::decode(value ^ state.ids.salt()) {
+            Token::Request(request) if value != 0 => request,
+            _ => Ref::NOBODY,
+        };
+        tell(
+            i32::try_from(fd).ok()?,
+            u32::try_from(stream).ok()?,
+            request,
+        );
+        Some(())
+    });
+    // SAFETY: as above.
+    unsafe { api::long_from(0) }
 }

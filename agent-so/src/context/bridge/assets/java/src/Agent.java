@@ -28,6 +28,9 @@ public final class Agent {
     /** A frame of this stream was read from this descriptor; where that is negative, what comes next is no stream's. */
     public static native void stream(int descriptor, int stream);
 
+    /** What begins at this place (a number of bytes, or a stream) of what is sent to this descriptor is for this context. */
+    public static native void tell(int descriptor, int place, long context);
+
     /** The header with which a request says that it is made for this context; null where none is wanted. */
     public static native String handedOut(long context);
 

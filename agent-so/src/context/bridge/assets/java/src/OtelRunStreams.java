@@ -23,7 +23,7 @@ public final class OtelRunStreams {
     public static void frame(Object handler, int stream) {
         int fd = -1;
         try {
-            fd = descriptor(CHANNEL.get(handler.getClass()).invoke(handler));
+            fd = descriptorOf(handler);
         } catch (Throwable e) {
             // Then it is nobody's.
         }
@@ -40,6 +40,15 @@ public final class OtelRunStreams {
         return sensitive || name instanceof CharSequence && "traceparent".contentEquals((CharSequence) name);
     }
 
+    /** The channel that a handler of Netty's stands in. */
+    static Object channel(Object handler) throws ReflectiveOperationException {
+        return CHANNEL.get(handler.getClass()).invoke(handler);
+    }
+
+    static int descriptorOf(Object handler) throws ReflectiveOperationException {
+        return descriptor(channel(handler));
+    }
+
     private static final Methods CHANNEL = new Methods("io.netty.channel.ChannelHandlerContext", "channel");
     /** Of channels of the native transports. */
     private static final Methods DESCRIPTOR = new Methods("io.netty.channel.unix.UnixChannel", "fd");
@@ -47,7 +56,7 @@ public final class OtelRunStreams {
     private static final Methods NUMBER = new Methods("io.netty.channel.unix.FileDescriptor", "intValue");
 
     /** A public method of a public class or interface that a class extends; its name may have something in front. */
-    private static final class Methods extends ClassValue<Method> {
+    static final class Methods extends ClassValue<Method> {
         private final String of;
         private final String name;
 
@@ -90,7 +99,7 @@ public final class OtelRunStreams {
         }
     };
 
-    private static int descriptor(Object channel) throws ReflectiveOperationException {
+    static int descriptor(Object channel) throws ReflectiveOperationException {
         Field inner = INNER.get(channel.getClass());
         if (inner != null) {
             return ((SelChImpl) inner.get(channel)).getFDVal();
@@ -99,7 +108,7 @@ public final class OtelRunStreams {
         return (Integer) NUMBER.get(descriptor.getClass()).invoke(descriptor);
     }
 
-    private static Field field(Class<?> in, String name) {
+    static Field field(Class<?> in, String name) {
         try {
             Field field = in.getDeclaredField(name);
             field.setAccessible(true);
