@@ -94,6 +94,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// What is said of the texts of queries.
     pub query_text: db::QueryText,
+    /// Whether the context of its span is written into a statement, as a comment.
+    pub sqlcommenter: bool,
     /// `OTEL_INSTRUMENTATION_*_ENABLED`.
     pub instrumentations: Instrumentations,
     /// `OTEL_RUN_INCLUDE`, `OTEL_RUN_EXCLUDE`; see [`policy::should_instrument`].
@@ -129,6 +131,7 @@ impl Config {
             limits: traces::limits(env),
             http: http::from_env(env),
             query_text: db::query_text(env),
+            sqlcommenter: db::sqlcommenter(env),
             instrumentations: instrumentation::from_env(env),
             processes: ProcessFilter {
                 include: globs(env, vars::INCLUDE),

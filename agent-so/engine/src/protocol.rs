@@ -18,6 +18,7 @@ mod tls;
 pub mod wide;
 
 use crate::exchange::{Fault, Field, Kind, System};
+pub use db::comment::{Commented, comment};
 use detect::{Detector, Found};
 pub use host::{ExchangeId, Host};
 use http2::arrivals::Arrivals;

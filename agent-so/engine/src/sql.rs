@@ -11,6 +11,7 @@
 //! White space and case stay as they are, as the published cases of the conventions want. Nothing here
 //! allocates or recurses, and the time is linear in the length of the text.
 
+pub(crate) mod comment;
 mod constant;
 mod keyword;
 mod lexer;

@@ -12,6 +12,7 @@ use crate::sys::thread;
 use agent_engine::context;
 use agent_engine::exchange::{Exchange, Field, System};
 use agent_engine::protocol::outgoing::{Head, Syntax};
+use agent_engine::protocol::{self, Commented};
 use std::sync::atomic::Ordering;
 
 /// The head of a client request is complete (or a connect failed): find the parent, sample.
@@ -293,5 +294,28 @@ pub(crate) unsafe fn edit(
         skip,
         from: 0,
         to,
+    })
+}
+
+/// As [`edit`], for a statement that is all of `message`: with the context as a comment in it.
+///
+/// # Safety
+/// As for [`edit`].
+pub(crate) unsafe fn comment(index: u32, record: &'static Record, message: &[u8]) -> Option<Edit> {
+    // SAFETY: by the caller's promise.
+    let (identity, buffer, exchange) =
+        unsafe { (record.identity(), record.headers(), record.exchange()) };
+    if !identity.span.is_valid() {
+        return None;
+    }
+    let mut value = [0; context::TRACEPARENT_LEN];
+    context::format_traceparent(&mut value, &identity.span);
+    let Commented { skip, len } = protocol::comment(exchange, message, &value, buffer)?;
+    Some(Edit {
+        record: index + 1,
+        at: 0,
+        skip,
+        from: 0,
+        to: len,
     })
 }

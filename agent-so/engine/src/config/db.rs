@@ -36,9 +36,42 @@ pub(super) fn query_text(env: &Env) -> QueryText {
     }
 }
 
+/// `OTEL_RUN_DB_SQLCOMMENTER`; else the names of OpenTelemetry's Java agent. Off unless asked for.
+pub(super) fn sqlcommenter(env: &Env) -> bool {
+    [
+        vars::DB_SQLCOMMENTER,
+        vars::JAVA_DB_SQLCOMMENTER,
+        vars::JAVA_DB_SQLCOMMENTER_OLD,
+    ]
+    .into_iter()
+    .find_map(|var| env.flag(var))
+    .unwrap_or(false)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn comments_are_written_where_asked_for() {
+        let own = "OTEL_RUN_DB_SQLCOMMENTER";
+        let java = "OTEL_INSTRUMENTATION_COMMON_DB_EXPERIMENTAL_SQLCOMMENTER_ENABLED";
+        let older = "OTEL_INSTRUMENTATION_COMMON_EXPERIMENTAL_DB_SQLCOMMENTER_ENABLED";
+        type Vars<'a> = &'a [(&'a str, &'a str)];
+        let rows: [(Vars, bool, usize); 6] = [
+            (&[], false, 0),
+            (&[(own, "true")], true, 0),
+            (&[(own, "yes please")], false, 1),
+            (&[(java, "true")], true, 0),
+            (&[(older, "true")], true, 0),
+            (&[(own, "false"), (java, "true")], false, 0),
+        ];
+        for (vars, expected, warnings) in rows {
+            let env = Env::new(vars.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())));
+            assert_eq!(sqlcommenter(&env), expected, "{vars:?}");
+            assert_eq!(env.into_warnings().len(), warnings, "{vars:?}");
+        }
+    }
 
     #[test]
     fn the_own_name_comes_first() {

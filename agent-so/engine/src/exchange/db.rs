@@ -1,6 +1,6 @@
 //! What an exchange with a database has beyond its texts.
 
-use crate::sql::Backslash;
+use crate::sql::{Backslash, Dialect};
 
 /// The systems whose exchanges are queries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -65,4 +65,19 @@ pub struct Db {
     pub has_rows: bool,
     /// What a backslash means in the strings of the query.
     pub backslash: Backslash,
+}
+
+impl Db {
+    /// Whose rules the system's statements follow, where these are SQL or the like.
+    pub fn dialect(&self) -> Option<Dialect> {
+        match self.system {
+            System::PostgreSql => Some(Dialect::PostgreSql(self.backslash)),
+            System::MySql | System::MariaDb => Some(Dialect::MySql(self.backslash)),
+            System::Cassandra => Some(Dialect::Cql),
+            System::ClickHouse => Some(Dialect::ClickHouse),
+            System::SqlServer => Some(Dialect::SqlServer),
+            System::Sqlite => Some(Dialect::Sqlite),
+            System::None | System::Redis | System::Memcached | System::MongoDb => None,
+        }
+    }
 }

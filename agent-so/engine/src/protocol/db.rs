@@ -4,6 +4,7 @@
 
 pub(super) mod cassandra;
 mod clickhouse;
+pub(super) mod comment;
 mod memcached;
 mod mongodb;
 pub(super) mod mysql;

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::config::db::QueryText;
 use crate::exchange::{Endpoint, Exchange, Fault, Field, QUERY_MAX, System};
-use crate::sql::{Dialect, Summary};
+use crate::sql::Summary;
 
 /// What [`describe`] keeps between spans: buffers.
 #[derive(Clone, Debug)]
@@ -100,19 +100,6 @@ impl System {
             Self::SqlServer => 1433,
         }
     }
-
-    /// Whose rules its statements follow, where these are SQL or the like.
-    fn dialect(self, ex: &Exchange) -> Option<Dialect> {
-        match self {
-            Self::PostgreSql => Some(Dialect::PostgreSql(ex.db.backslash)),
-            Self::MySql | Self::MariaDb => Some(Dialect::MySql(ex.db.backslash)),
-            Self::Cassandra => Some(Dialect::Cql),
-            Self::ClickHouse => Some(Dialect::ClickHouse),
-            Self::SqlServer => Some(Dialect::SqlServer),
-            Self::Sqlite => Some(Dialect::Sqlite),
-            Self::None | Self::Redis | Self::Memcached | Self::MongoDb => None,
-        }
-    }
 }
 
 /// Describes `ex`, an exchange with a database, to `sink` as one span. `mode`: what is said of the query's text.
@@ -130,7 +117,7 @@ pub fn describe(ex: &Exchange, mode: QueryText, scratch: &mut Scratch, sink: &mu
     let system = ex.db.system;
     if ex.db.is_connect {
         shown.operation.push_str("connect");
-    } else if let Some(dialect) = system.dialect(ex) {
+    } else if let Some(dialect) = ex.db.dialect() {
         sql::show(ex, dialect, mode, &mut bytes[..], summary, shown);
     } else if system == System::Redis {
         redis::show(ex, mode, &mut bytes[..], shown);

@@ -6,7 +6,7 @@ use super::super::session;
 use super::super::slot::{At, EDITING, Inner, Locked, QUERIES, STREAMS};
 use super::super::stretch::Stretch;
 use crate::context;
-use crate::export::record::{Record, SCRATCH};
+use crate::export::record::{HEADERS, Record, SCRATCH};
 use crate::settings;
 use crate::sys::process::State;
 use crate::sys::{clock, memory, thread};
@@ -54,8 +54,9 @@ pub(super) fn prepare<'a>(at: &At, program: Stretch<'a>) -> Option<Plan<'a>> {
     session::bind(at, inner);
     let mut room = [0; FRONT];
     if inner.stream.is_query(|| front(program, &mut room)) {
-        feed_ahead(at, inner, program);
-        return None;
+        let first = inner.meta.fed_ahead == 0;
+        let begun = feed_ahead(at, inner, program).filter(|_| first)?;
+        return comment_on(at, inner, begun, program);
     }
     if inner.meta.fed_ahead > 0 {
         return rest_of_request(state, inner, program);
@@ -138,8 +139,9 @@ unsafe fn copy(bytes: Stretch<'_>, from: usize, out: &mut [u8]) {
 }
 
 /// Feeds what is about to be sent to a database, up to [`HEAD_LIMIT`]: the answer may be read by another thread before the call
-/// has returned. A call that is repeated because it took only a part was fed before.
-fn feed_ahead(at: &At, inner: &mut Inner, program: Stretch<'_>) {
+/// has returned. A call that is repeated because it took only a part was fed before. Returns the record of the request that begins
+/// there.
+fn feed_ahead(at: &At, inner: &mut Inner, program: Stretch<'_>) -> Option<u32> {
     let new = Stretch {
         from: program.to.min(program.from + inner.meta.fed_ahead),
         ..program
@@ -154,9 +156,46 @@ fn feed_ahead(at: &At, inner: &mut Inner, program: Stretch<'_>) {
         verdict != Verdict::Opaque
     });
     inner.stream.call_ends(now, &mut scribe);
+    let begun = scribe.begun;
     inner.meta.fed_ahead += fed;
     // The first byte alone may have been another protocol's.
     at.conn.set_hint(QUERIES, inner.stream.is_query(|| &[]));
+    begun
+}
+
+/// The plan for a write that is all of a statement, which was fed and gets the context of its span as a comment.
+fn comment_on<'a>(
+    at: &At,
+    inner: &mut Inner,
+    index: u32,
+    program: Stretch<'a>,
+) -> Option<Plan<'a>> {
+    let is_whole = program.len() == inner.meta.fed_ahead && program.len() <= HEADERS;
+    if !settings::get().config.sqlcommenter || !is_whole {
+        return None;
+    }
+    let record = at.state.records.get(index)?;
+    let mut message = &[][..];
+    // SAFETY: `feed_ahead` found all of these bytes readable a moment ago.
+    unsafe {
+        program.each(|piece| {
+            if piece.len() == program.len() {
+                message = piece;
+            }
+        });
+    }
+    // SAFETY: the connection's lock is held, and the record is its newest exchange.
+    let edit = unsafe { context::client::comment(index, record, message) }?;
+    if !record.pin() {
+        return None;
+    }
+    inner.meta.head_hash = hash(program);
+    Some(Plan {
+        index,
+        record,
+        edit,
+        part: program,
+    })
 }
 
 /// The plan for a write that goes on with an edit: after a short write, or after one that could not write anything. In
