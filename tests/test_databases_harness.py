@@ -9,6 +9,7 @@ import psycopg
 import pymemcache
 import pymongo
 import pymysql
+import pytds
 import pytest
 import redis
 from cassandra.auth import PlainTextAuthProvider
@@ -28,6 +29,8 @@ from harness.databases.memcached import Memcached
 from harness.databases.postgresql import Postgres
 from harness.databases.redis import ACL_USER, Redis
 from harness.databases.server import HOST, PASSWORD, USER, Server
+from harness.databases.sqlserver import USER as SQLSERVER_USER
+from harness.databases.sqlserver import SqlServer
 from harness.processes import AGENT, Launcher
 from harness.tls import certificates
 
@@ -173,7 +176,20 @@ def test_clickhouse(clickhouse: ClickHouse) -> None:
             client.execute("SELECT 1")
 
 
-@pytest.mark.parametrize("kind", [Postgres, MariaDb, Redis, Memcached, ClickHouse])
+@harness
+def test_sqlserver(sqlserver: SqlServer) -> None:
+    """In the clear, all encrypted, the login alone."""
+    secure = {"cafile": str(certificates().ca)}
+    for where in ({}, secure, {**secure, "enc_login_only": True}):
+        with pytds.connect("localhost", "tests", SQLSERVER_USER, PASSWORD, port=sqlserver.port, **where) as connection:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT %s", ("text",))
+                assert cursor.fetchall() == [("text",)]
+    with pytest.raises(pytds.OperationalError, match="Login failed"):
+        pytds.connect(HOST, "tests", SQLSERVER_USER, "wrong", port=sqlserver.port)
+
+
+@pytest.mark.parametrize("kind", [Postgres, MariaDb, Redis, Memcached, ClickHouse, SqlServer])
 def test_under_the_agent(kind: type[Server], launcher: Launcher) -> None:
     with kind(launcher=launcher) as server:
         assert str(AGENT.resolve()) in Path(f"/proc/{server.program.pid}/maps").read_text()

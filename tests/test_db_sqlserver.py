@@ -6,8 +6,10 @@ SQL Server answers is what the specification says."""
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 from typing import Any
 
+import certifi
 import pytds
 import pytest
 
@@ -188,6 +190,13 @@ def test_all_is_encrypted(calls: Calls, receiver: Receiver) -> None:
     calls(PYTHON, CALLS, "pymssql", "tls")
     assert calls(PYTHON, CALLS, "pymssql", "denied_in_tls") == b"18456\n"
     in_order(receiver.wait_for(5), *at.opening("pymssql"), at.sql("SELECT ?", "SELECT", rows=1), at.connect(status="18456"))
+
+
+def test_a_certificate_that_is_not_accepted(calls: Calls, receiver: Receiver, tmp_path: Path) -> None:
+    trusted = tmp_path / "freetds.conf"
+    trusted.write_text(f"[global]\nca file = {certifi.where()}\n")
+    assert calls(PYTHON, CALLS, "pymssql", "untrusted", FREETDSCONF=str(trusted)) == b"20002\n"
+    in_order(receiver.wait_for(1), At(calls.server, address="localhost", namespace=None).connect(error="tls_handshake"))
 
 
 def test_nobody_listens(launcher: Launcher, sqlserver: SqlServer, receiver: Receiver) -> None:

@@ -12,6 +12,7 @@ mod client;
 mod opening;
 mod packets;
 mod request;
+mod rows;
 mod server;
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,9 @@
 //! The tokens of an answer. Rows are passed over by the lengths of their values; where that is not possible the rest of the
 //! message is not read, except that every answer ends with a token that says how it went.
 
-use super::value::{Said, Shape, Taker, Took, Value};
+use super::rows::{Read, Rows};
+use super::value::{Said, Taker, Took, Value};
 
-/// Columns of which the shapes are known.
-const COLUMNS: usize = 96;
 /// Length of the token at the end, and of the older one.
 const DONE: usize = 13;
 const DONE_OLD: usize = 9;
@@ -93,20 +92,12 @@ enum Now {
     ReturnType,
     ReturnValue,
     ColumnCount,
-    ColumnInfo,
-    ColumnType,
-    TableParts,
-    TableLength,
-    Table,
-    ColumnNameLength,
-    ColumnName,
-    Sparse,
-    Cell,
+    Rows,
     /// What follows is not read.
     Blind,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Answer {
     now: Now,
     taker: Taker,
@@ -117,19 +108,10 @@ pub(super) struct Answer {
     has_encrypted_columns: bool,
     /// Bytes of the token to come.
     left: u32,
-    parts: u8,
-    /// The columns, and which of them is read.
-    count: u8,
-    at: u8,
-    /// Two in a byte.
-    shapes: [u8; COLUMNS / 2],
-    /// Values that are not there.
-    absent: [u8; COLUMNS / 8],
+    rows: Rows,
     ordinal: u16,
     returned: u32,
     returned_len: u8,
-    rows: u64,
-    has_rows: bool,
     status: u16,
     failed: bool,
     /// The last bytes of what is not read.
@@ -137,40 +119,10 @@ pub(super) struct Answer {
     tail_len: u8,
 }
 
-impl Default for Answer {
-    fn default() -> Self {
-        Self {
-            now: Now::Token,
-            taker: Taker::default(),
-            value: Value::default(),
-            token: 0,
-            is_wide: false,
-            has_encrypted_columns: false,
-            left: 0,
-            parts: 0,
-            count: 0,
-            at: 0,
-            shapes: [0; COLUMNS / 2],
-            absent: [0; COLUMNS / 8],
-            ordinal: 0,
-            returned: 0,
-            returned_len: 0,
-            rows: 0,
-            has_rows: false,
-            status: 0,
-            failed: false,
-            tail: [0; DONE],
-            tail_len: 0,
-        }
-    }
-}
-
 impl Answer {
     /// A message begins.
     pub(super) fn begin(&mut self) {
-        self.count = 0;
-        self.rows = 0;
-        self.has_rows = false;
+        self.rows.clear();
         self.status = 0;
         self.failed = false;
         self.tail_len = 0;
@@ -201,7 +153,7 @@ impl Answer {
             return (self.now == Now::Token).then_some(Outcome {
                 failed: self.failed,
                 is_attention: self.status & ATTENTION != 0,
-                rows: self.has_rows.then_some(self.rows),
+                rows: self.rows.are_told.then_some(self.rows.count),
             });
         }
         let len = if self.is_wide { DONE } else { DONE_OLD };
@@ -231,7 +183,7 @@ impl Answer {
                 self.tail_len = 0;
                 true
             }
-            Now::Cell => self.value.skip(n),
+            Now::Rows => self.rows.skip(n, &mut self.value),
             _ => false,
         }
     }
@@ -246,7 +198,16 @@ impl Answer {
                     self.keep(rest);
                     return (bytes.len(), Told::More);
                 }
-                Now::Cell | Now::ColumnType | Now::ReturnType | Now::ReturnValue => {
+                Now::Rows => {
+                    let (n, read) = self.rows.next(rest, &mut self.taker, &mut self.value);
+                    used += n;
+                    match read {
+                        Read::More => return (used, Told::More),
+                        Read::Over => self.next_token(),
+                        Read::Lost => self.blind(),
+                    }
+                }
+                Now::ReturnType | Now::ReturnValue => {
                     let (n, said) = self.value.next(rest);
                     used += n;
                     match said {
@@ -266,11 +227,10 @@ impl Answer {
                     used += n;
                     match took {
                         Took::More => return (used, Told::More),
-                        Took::Piece(piece) => match self.now {
-                            Now::Name => return (used, Told::Database(piece)),
-                            Now::Sparse => self.sparse(piece),
-                            _ => {}
-                        },
+                        Took::Piece(piece) if self.now == Now::Name => {
+                            return (used, Told::Database(piece));
+                        }
+                        Took::Piece(_) => {}
                         Took::Done => {
                             if let Some(told) = self.whole() {
                                 return (used, told);
@@ -352,28 +312,10 @@ impl Answer {
                 self.value.begin_type(false);
                 self.now = Now::ReturnType;
             }
-            Now::ColumnCount => self.columns(number),
-            Now::ColumnInfo => {
-                self.value.begin_type(true);
-                self.now = Now::ColumnType;
-            }
-            Now::TableParts => {
-                self.parts = number as u8;
-                self.table();
-            }
-            Now::TableLength => self.read(Now::Table, Taker::pass(number * 2)),
-            Now::Table => {
-                self.parts -= 1;
-                self.table();
-            }
-            Now::ColumnNameLength => self.read(Now::ColumnName, Taker::pass(number * 2)),
-            Now::ColumnName => {
-                self.at += 1;
-                self.column();
-            }
-            Now::Sparse => {
-                self.at = 0;
-                self.cell();
+            Now::ColumnCount => {
+                self.now = Now::Rows;
+                self.rows
+                    .columns_begin(number, self.is_wide, &mut self.taker);
             }
             _ => self.blind(),
         }
@@ -406,18 +348,13 @@ impl Answer {
             token::COLUMNS if !self.has_encrypted_columns => {
                 self.read(Now::ColumnCount, Taker::number(2));
             }
-            token::ROW if self.count > 0 => {
-                self.rows += 1;
-                self.at = 0;
-                self.absent = [0; COLUMNS / 8];
-                self.cell();
+            token::ROW if self.rows.has_columns() => {
+                self.now = Now::Rows;
+                self.rows.row_begins(&mut self.value);
             }
-            token::SPARSE_ROW if self.count > 0 => {
-                self.rows += 1;
-                self.at = 0;
-                self.absent = [0; COLUMNS / 8];
-                let bits = self.count.div_ceil(8);
-                self.read(Now::Sparse, Taker::pass(bits.into()));
+            token::SPARSE_ROW if self.rows.has_columns() => {
+                self.now = Now::Rows;
+                self.rows.sparse_row_begins(&mut self.taker);
             }
             _ => {
                 // What is not read begins with this one.
@@ -444,96 +381,15 @@ impl Answer {
         }
     }
 
-    fn columns(&mut self, count: u64) {
-        self.count = 0;
-        match count {
-            // There is none, or it was told before.
-            0xffff => self.next_token(),
-            _ if count > COLUMNS as u64 => self.blind(),
-            _ => {
-                self.has_rows = true;
-                self.count = count as u8;
-                self.at = 0;
-                self.column();
-            }
-        }
-    }
-
-    fn column(&mut self) {
-        if self.at == self.count {
-            return self.next_token();
-        }
-        let info = if self.is_wide { 6 } else { 4 };
-        self.read(Now::ColumnInfo, Taker::pass(info));
-    }
-
-    /// The name of the table in so many parts.
-    fn table(&mut self) {
-        match self.parts {
-            0 => self.read(Now::ColumnNameLength, Taker::number(1)),
-            _ => self.read(Now::TableLength, Taker::number(2)),
-        }
-    }
-
-    fn cell(&mut self) {
-        loop {
-            let at = usize::from(self.at);
-            if self.at >= self.count {
-                return self.next_token();
-            }
-            if self.absent[at / 8] >> (at % 8) & 1 == 0 {
-                let shape = self.shapes[at / 2] >> (4 * (at % 2)) & 15;
-                self.value.begin(Shape::of(shape));
-                self.now = Now::Cell;
-                return;
-            }
-            self.at += 1;
-        }
-    }
-
-    fn sparse(&mut self, piece: &[u8]) {
-        for byte in piece {
-            self.absent[usize::from(self.at)] = *byte;
-            self.at += 1;
-        }
-    }
-
-    /// A type or value is complete.
+    /// The type of what is returned is known, or the value complete.
     fn value_read(&mut self) -> Option<Told<'static>> {
-        match self.now {
-            Now::ColumnType => {
-                let at = usize::from(self.at);
-                let shift = 4 * (at % 2);
-                let byte = &mut self.shapes[at / 2];
-                *byte = *byte & !(15 << shift) | (self.value.shape as u8) << shift;
-                self.parts = 0;
-                match self.value.shape {
-                    Shape::Pointed if self.is_wide => {
-                        self.read(Now::TableParts, Taker::number(1));
-                    }
-                    Shape::Pointed => {
-                        self.parts = 1;
-                        self.table();
-                    }
-                    _ => self.table(),
-                }
-            }
-            Now::ReturnType => {
-                self.value.begin(self.value.shape);
-                self.now = Now::ReturnValue;
-            }
-            Now::ReturnValue => {
-                self.next_token();
-                if self.returned_len == 4 {
-                    return Some(Told::Returned(self.ordinal, self.returned));
-                }
-            }
-            _ => {
-                self.at += 1;
-                self.cell();
-            }
+        if self.now == Now::ReturnType {
+            self.value.begin(self.value.shape);
+            self.now = Now::ReturnValue;
+            return None;
         }
-        None
+        self.next_token();
+        (self.returned_len == 4).then_some(Told::Returned(self.ordinal, self.returned))
     }
 
     fn returns(&mut self, piece: &[u8]) {
