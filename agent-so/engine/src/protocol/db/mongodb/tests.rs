@@ -2,7 +2,7 @@
 
 use crate::exchange::{Fault, Field};
 use crate::protocol::Direction;
-use crate::protocol::db::tests::{recorder, replayed};
+use crate::protocol::db::tests::{outcome, recorder, replayed};
 use crate::protocol::tests::{Recorder, Step, bytewise, lossy, whole};
 use crate::protocol::{Ended, Verdict};
 use Step::{Close, In, Out};
@@ -96,13 +96,13 @@ fn done(answers: u32) -> Vec<u8> {
     msg(answers + 1000, answers, 0, &[int("n", 1), ok(1.0)])
 }
 
-/// `connect` or `database.operation collection`, ` start-end`, size of the batch, rows, code and fault of each finished exchange.
+/// `connect` or `database.operation collection`, and what came of it, of each finished exchange.
 fn summary(recorder: &Recorder) -> Vec<String> {
     let line = |&i: &usize| {
         let ex = &recorder.exchanges[i];
         assert_eq!(ex.text(Field::Query), None);
         let text = |field| lossy(ex.text(field));
-        let mut line = if ex.db.is_connect {
+        let what = if ex.db.is_connect {
             "connect".to_owned()
         } else {
             format!(
@@ -112,20 +112,7 @@ fn summary(recorder: &Recorder) -> Vec<String> {
                 text(Field::Collection)
             )
         };
-        line += &format!(" {}-{}", ex.start_ns, ex.end_ns);
-        if ex.db.batch > 1 {
-            line += &format!(" x{}", ex.db.batch);
-        }
-        if ex.db.has_rows {
-            line += &format!(" {} rows", ex.db.rows);
-        }
-        if let Some(code) = ex.text(Field::Code) {
-            line += &format!(" {}", lossy(Some(code)));
-        }
-        if ex.fault != Fault::None {
-            line += " fault";
-        }
-        line
+        what + &outcome(ex)
     };
     recorder.finished.iter().map(line).collect()
 }

@@ -2,7 +2,7 @@
 
 use crate::exchange::{Fault, Field, QUERY_MAX};
 use crate::protocol::Direction;
-use crate::protocol::db::tests::{recorder, replayed, replayed_cut};
+use crate::protocol::db::tests::{outcome, recorder, replayed, replayed_cut};
 use crate::protocol::tests::{Recorder, Step, bytewise, lossy, whole};
 use crate::protocol::{Ended, Verdict};
 use Step::{Close, In, Out};
@@ -64,7 +64,7 @@ fn entered() -> Vec<Step> {
     ]
 }
 
-/// `connect` or the statement, `@database start-end`, then code, fault, batch and rows of each finished exchange.
+/// `connect` or the statement, `@database`, and what came of it, of each finished exchange.
 fn summary(recorder: &Recorder) -> Vec<String> {
     let line = |&i: &usize| {
         let ex = &recorder.exchanges[i];
@@ -73,25 +73,7 @@ fn summary(recorder: &Recorder) -> Vec<String> {
         } else {
             lossy(ex.text(Field::Query).or(ex.text(Field::Operation)))
         };
-        let mut line = format!(
-            "{what}@{} {}-{}",
-            lossy(ex.text(Field::Namespace)),
-            ex.start_ns,
-            ex.end_ns
-        );
-        if let Some(code) = ex.text(Field::Code) {
-            line += &format!(" {}", lossy(Some(code)));
-        }
-        if ex.fault != Fault::None {
-            line += &format!(" {}", ex.fault.as_str());
-        }
-        if ex.db.batch > 0 {
-            line += &format!(" x{}", ex.db.batch);
-        }
-        if ex.db.has_rows {
-            line += &format!(" rows={}", ex.db.rows);
-        }
-        line
+        format!("{what}@{}{}", lossy(ex.text(Field::Namespace)), outcome(ex))
     };
     recorder.finished.iter().map(line).collect()
 }

@@ -48,10 +48,10 @@ fn errors() {
     let (spans, _) = run(&recorded(include_str!("errors.txt")));
     let wanted = [
         "connect@shop 1-60",
-        "SELECT canary@shop 70-80 level=2 page=5000 8192",
-        "SELECT 'canary' FROM missing@shop 90-100 level=2 page=5000 8704",
+        "SELECT canary@shop 70-80 8192 level=2 page=5000",
+        "SELECT 'canary' FROM missing@shop 90-100 8704 level=2 page=5000",
         "SELECT * FROM missing WHERE id = ?@shop 110-120 8704",
-        "USE missing@shop 130-140 level=2 page=5000 8704",
+        "USE missing@shop 130-140 8704 level=2 page=5000",
     ];
     assert_eq!(spans, wanted);
 }
@@ -62,8 +62,8 @@ fn batches_and_keyspaces() {
     let insert = "INSERT INTO items (id, name) VALUES (?, ?)";
     let wanted = [
         "connect@shop 1-60".to_owned(),
-        format!("{insert}@shop 90-100 level=2 batch=3"),
-        format!("{insert}; DELETE FROM items WHERE id = 4@shop 110-120 level=2 batch=2"),
+        format!("{insert}@shop 90-100 x3 level=2"),
+        format!("{insert}; DELETE FROM items WHERE id = 4@shop 110-120 x2 level=2"),
         "USE system@shop 130-140 level=2 page=5000".to_owned(),
         "USE \"system\"@system 150-160 level=2".to_owned(),
         "SELECT key FROM local@system 170-180 rows=1 level=2 page=5000".to_owned(),

@@ -90,7 +90,7 @@ fn what_went_wrong_has_a_code() {
         (wrong(&[ok(0.0), text.clone(), int("code", 59)]), " 59"),
         (wrong(&[int("ok", 0), int("code", 11000)]), " 11000"),
         (wrong(&[element(8, "ok", &[0]), int("code", -1)]), " -1"),
-        (wrong(&[ok(0.0), text.clone()]), " fault"),
+        (wrong(&[ok(0.0), text.clone()]), " _OTHER"),
         (
             wrong(&[
                 int("n", 0),
@@ -129,7 +129,7 @@ fn rows_and_batches_are_counted() {
     };
     for (name, n) in [("firstBatch", 0), ("firstBatch", 3), ("nextBatch", 101)] {
         let (spans, _) = run(&[Out(find(7)), In(batch(&[found(name, n), ok(1.0)])), Close]);
-        assert_eq!(spans[1], format!("{FIND} 10-20 {n} rows"));
+        assert_eq!(spans[1], format!("{FIND} 10-20 rows={n}"));
     }
     let body = bson(&[string("insert", "items"), string("$db", "shop")]);
     for (content, shown) in [
@@ -216,6 +216,6 @@ fn answers_are_found_by_what_they_answer() {
     ]);
     assert_eq!(
         spans[1..],
-        [format!("{FIND} 10-40 6 rows"), format!("{FIND} 50-60")]
+        [format!("{FIND} 10-40 rows=6"), format!("{FIND} 50-60")]
     );
 }

@@ -51,7 +51,7 @@ fn what_sets_a_connection_up_belongs_to_it() {
     steps.push(Close);
     assert_eq!(run(&steps).0, ["connect 1-40 18"]);
     steps[3] = Step::End(Direction::In, Ended::Eof);
-    assert_eq!(run(&steps).0, ["connect 1-40 fault"]);
+    assert_eq!(run(&steps).0, ["connect 1-40 connection_closed"]);
 }
 
 #[test]
@@ -111,15 +111,15 @@ fn a_broken_connection_ends_what_waits() {
     let broken = Step::End(Direction::In, Ended::Failed(Fault::ConnectionReset));
     assert_eq!(
         run(&[Out(find(1)), broken]).0[1],
-        format!("{FIND} 10-20 fault")
+        format!("{FIND} 10-20 connection_reset")
     );
     let half = done(1)[..20].to_vec();
     let eof = Step::End(Direction::In, Ended::Eof);
     let left = run(&[Out(find(1)), In(done(1)), Out(find(2)), eof.clone()]);
-    assert_eq!(left.0[2], format!("{FIND} 30-40 fault"));
+    assert_eq!(left.0[2], format!("{FIND} 30-40 connection_closed"));
     assert_eq!(
         run(&[Out(find(1)), In(half), eof]).0[1],
-        format!("{FIND} 10-30 fault")
+        format!("{FIND} 10-30 response_truncated")
     );
 }
 

@@ -174,7 +174,7 @@ fn one_statement_with_many_values_is_a_batch() {
             "INSERT@shop 30-60 x3",
             "INSERT@shop 70-80",
             "INSERT@shop 70-80",
-            "INSERT@shop 90-100 23505 x3",
+            "INSERT@shop 90-100 x3 23505",
         ]
     );
 }
