@@ -1,7 +1,8 @@
 //! What the tests of all machines do alike.
 
+use crate::exchange::{Exchange, Fault, Field};
 use crate::protocol::Direction;
-use crate::protocol::tests::{Recorder, Step, bytewise, whole};
+use crate::protocol::tests::{Recorder, Step, bytewise, lossy, whole};
 
 /// A host on which the connection was begun at 1 and stood at 2.
 pub(super) fn recorder() -> Recorder {
@@ -32,4 +33,22 @@ pub(super) fn replayed_cut(steps: &[Step], cuts: &[usize]) -> Recorder {
         inside
     });
     cut
+}
+
+/// When an exchange took place, and what came of it: ` start-end`, rows, size of the batch, code and fault.
+pub(super) fn outcome(ex: &Exchange) -> String {
+    let mut line = format!(" {}-{}", ex.start_ns, ex.end_ns);
+    if ex.db.has_rows {
+        line += &format!(" rows={}", ex.db.rows);
+    }
+    if ex.db.batch > 1 {
+        line += &format!(" x{}", ex.db.batch);
+    }
+    if let Some(code) = ex.text(Field::Code) {
+        line += &format!(" {}", lossy(Some(code)));
+    }
+    if ex.fault != Fault::None {
+        line += &format!(" {}", ex.fault.as_str());
+    }
+    line
 }

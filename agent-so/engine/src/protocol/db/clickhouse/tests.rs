@@ -2,7 +2,7 @@
 
 use super::column::layout;
 use crate::exchange::{Fault, Field};
-use crate::protocol::db::tests::{recorder, replayed, replayed_cut};
+use crate::protocol::db::tests::{outcome, recorder, replayed, replayed_cut};
 use crate::protocol::tests::{Recorder, Step, lossy, whole};
 use crate::protocol::{Direction, Ended, Verdict};
 use Step::{Close, In, Out};
@@ -34,27 +34,12 @@ fn unescaped(text: &str) -> Vec<u8> {
 fn summary(recorder: &Recorder) -> Vec<String> {
     let line = |&i: &usize| {
         let ex = &recorder.exchanges[i];
-        let mut line = match (ex.db.is_connect, ex.text(Field::Operation)) {
+        let what = match (ex.db.is_connect, ex.text(Field::Operation)) {
             (true, _) => "connect".to_owned(),
             (_, Some(operation)) => format!("<{}>", lossy(Some(operation))),
             _ => lossy(ex.text(Field::Query)),
         };
-        line += &format!(
-            "@{} {}-{}",
-            lossy(ex.text(Field::Namespace)),
-            ex.start_ns,
-            ex.end_ns
-        );
-        if ex.db.has_rows {
-            line += &format!(" rows={}", ex.db.rows);
-        }
-        if let Some(code) = ex.text(Field::Code) {
-            line += &format!(" {}", lossy(Some(code)));
-        }
-        if ex.fault != Fault::None {
-            line += &format!(" {}", ex.fault.as_str());
-        }
-        line
+        format!("{what}@{}{}", lossy(ex.text(Field::Namespace)), outcome(ex))
     };
     recorder.finished.iter().map(line).collect()
 }

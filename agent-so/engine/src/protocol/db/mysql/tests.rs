@@ -7,7 +7,7 @@ mod connects;
 mod random;
 
 use crate::exchange::{Fault, Field, System};
-use crate::protocol::db::tests::{recorder, replayed};
+use crate::protocol::db::tests::{outcome, recorder, replayed};
 use crate::protocol::tests::{Recorder, Step, lossy, whole};
 use crate::protocol::{Direction, Ended, Verdict};
 use crate::sql::Backslash;
@@ -46,22 +46,7 @@ fn summary(recorder: &Recorder) -> Vec<String> {
             ),
             _ => lossy(ex.text(Field::Query)),
         };
-        let mut line = format!(
-            "{what}@{} {}-{}",
-            lossy(ex.text(Field::Namespace)),
-            ex.start_ns,
-            ex.end_ns
-        );
-        if ex.db.has_rows {
-            line += &format!(" rows={}", ex.db.rows);
-        }
-        if let Some(code) = ex.text(Field::Code) {
-            line += &format!(" {}", lossy(Some(code)));
-        }
-        if ex.fault != Fault::None {
-            line += &format!(" {}", ex.fault.as_str());
-        }
-        line
+        format!("{what}@{}{}", lossy(ex.text(Field::Namespace)), outcome(ex))
     };
     recorder.finished.iter().map(line).collect()
 }

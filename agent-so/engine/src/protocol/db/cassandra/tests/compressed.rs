@@ -74,7 +74,7 @@ fn what_is_in_them_is_read() {
         let wanted = [
             CONNECT.to_owned(),
             format!("{long}@- 50-60 level=2"),
-            "SELECT c@- 70-80 level=2 8704".to_owned(),
+            "SELECT c@- 70-80 8704 level=2".to_owned(),
             "SELECT b@- 70-80 level=2".to_owned(),
             "SELECT d@- 110-120 level=2".to_owned(),
         ];
@@ -228,7 +228,7 @@ fn what_ends_inside_of_a_segment_is_cut() {
         steps.push(Step::End(Direction::In, Ended::Eof));
         assert_eq!(
             run(&steps).0[1..],
-            [format!("SELECT a@- 30-50 level=2 {told}")]
+            [format!("SELECT a@- 30-50 {told} level=2")]
         );
     }
 }

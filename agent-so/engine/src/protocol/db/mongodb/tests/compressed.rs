@@ -66,7 +66,7 @@ fn what_is_in_them_is_read() {
         let (spans, _) = run(&steps);
         let wanted = [
             "connect 1-2",
-            "shop.find items 10-20 2000 rows",
+            "shop.find items 10-20 rows=2000",
             "shop.find items 30-40 59",
             "shop.insert items 50-60 x300",
         ];
