@@ -12,7 +12,7 @@ import pytest
 from harness.apps import GUNICORN
 from harness.assertions import Expect, assert_root, assert_spans
 from harness.databases.calls import Calls
-from harness.databases.cassandra import Cassandra
+from harness.databases.cassandra import LIBRARIES, Cassandra
 from harness.jdks import DATABASES, compiled, jdks
 from harness.parents import AT_ONCE, Counts, fire
 from harness.ports import free_port
@@ -26,6 +26,8 @@ CALLS = PROGRAMS / "databases/cassandra_calls.py"
 ROUNDS = 3
 ALL = ROUNDS * AT_ONCE
 SYNTAX, INVALID, CREDENTIALS = "8192", "8704", "256"
+# Versions of the protocol, and how they are compressed: frames one by one, in version 5 segments.
+WAYS = pytest.mark.parametrize(("version", "compression"), [(3, ""), (4, ""), (5, ""), (3, "lz4"), (4, "lz4"), (4, "snappy"), (5, "lz4")])
 
 
 @pytest.fixture(scope="module")
@@ -78,10 +80,15 @@ def expected_statements(server: Cassandra, address: str = "127.0.0.1") -> list[E
     ]
 
 
-@pytest.mark.parametrize("version", [3, 4, 5])
-def test_statements(calls: Calls, receiver: Receiver, version: int) -> None:
+def as_wanted(version: int, compression: str) -> dict[str, str]:
+    return {"CASSANDRA_VERSION": str(version), "CASSANDRA_COMPRESSION": compression}
+
+
+@WAYS
+def test_statements(calls: Calls, receiver: Receiver, version: int, compression: str) -> None:
     """A connection that looks after the cluster is made first: of its own it has nothing but that."""
-    calls("statements", CASSANDRA_VERSION=str(version))
+    told = calls("statements", **as_wanted(version, compression))
+    assert told.split()[-2:-1] == [compression.encode() or b"None"]
     spans = assert_spans(receiver.wait_for(10), *expected_statements(calls.server))
     for span in spans:
         assert_root(span)
@@ -95,19 +102,21 @@ def test_tls(calls: Calls, receiver: Receiver) -> None:
     assert_spans(receiver.wait_for(10), *expected_statements(calls.server))
 
 
-def test_errors_are_their_codes(calls: Calls, receiver: Receiver) -> None:
+@WAYS
+def test_errors_are_their_codes(calls: Calls, receiver: Receiver, version: int, compression: str) -> None:
     """A statement that cannot be prepared is seen, one that can is not."""
     statement, made = of(calls.server)
-    calls("errors")
+    calls("errors", **as_wanted(version, compression))
     assert_spans(receiver.wait_for(6), made(None), made(), statement("SELECT canary", "SELECT", status=SYNTAX),
                  statement("SELECT ? FROM missing", "SELECT missing", status=INVALID),
                  statement("SELECT * FROM missing WHERE id = ?", "SELECT missing", level=None, page=None, status=INVALID),
                  statement("USE missing", "USE missing", collection=None, status=INVALID))
 
 
-def test_batches_and_keyspaces(calls: Calls, receiver: Receiver) -> None:
+@WAYS
+def test_batches_and_keyspaces(calls: Calls, receiver: Receiver, version: int, compression: str) -> None:
     statement, made = of(calls.server)
-    calls("batches")
+    calls("batches", **as_wanted(version, compression))
     insert = "INSERT INTO items (id, name) VALUES (?, ?)"
     batch = {"page": None, "collection": None}
     system, _ = of(calls.server, "system")
@@ -119,10 +128,11 @@ def test_batches_and_keyspaces(calls: Calls, receiver: Receiver) -> None:
         system("SELECT key FROM local", "SELECT local", rows=1))
 
 
-def test_what_is_large(calls: Calls, receiver: Receiver) -> None:
-    """Statements longer than what is kept, and frames of many segments."""
+@WAYS
+def test_what_is_large(calls: Calls, receiver: Receiver, version: int, compression: str) -> None:
+    """Statements longer than what is kept and than a block refers back, and frames of many segments."""
     statement, made = of(calls.server)
-    calls("large")
+    calls("large", **as_wanted(version, compression))
     insert, asked = "INSERT INTO items (id, name) VALUES (?, ?)", "SELECT name FROM items WHERE id = ?"
     found = statement(asked, "SELECT items", rows=1)
     assert_spans(receiver.wait_for(6), made(None), made(), statement(insert, "INSERT items"), found,
@@ -221,7 +231,10 @@ def java_classes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def java(classes: Path, *words: str) -> list[str]:
-    return [str(jdks()[17] / "bin/java"), "-XX:+UseSerialGC", "-Xmx256m", "-cp", f"{classes}:{DATABASES}/*", "Cassandra", *words]
+    """With what its driver needs to compress, which is among the server's libraries."""
+    compressors = [jar for jar in LIBRARIES.iterdir() if jar.name.startswith(("lz4-java", "snappy-java"))]
+    libraries = ":".join(map(str, [classes, DATABASES / "*", *compressors]))
+    return [str(jdks()[17] / "bin/java"), "-XX:+UseSerialGC", "-Xmx256m", "-cp", libraries, "Cassandra", *words]
 
 
 @pytest.mark.parametrize("path", ["/sync", "/async"])
@@ -230,9 +243,9 @@ def test_java_shares_a_session(launcher: Launcher, receiver: Receiver, shop: Cas
     assert fire(receiver, program.port, path, rounds=ROUNDS) == Counts(ALL, 0, 0)
 
 
-@pytest.mark.parametrize("version", ["V4", "V5"])
-def test_java(launcher: Launcher, receiver: Receiver, shop: Cassandra, java_classes: Path, version: str) -> None:
-    env = {"CASSANDRA_PORT": str(shop.port), "CASSANDRA_VERSION": version}
+@pytest.mark.parametrize(("version", "compression"), [("V4", "none"), ("V4", "lz4"), ("V4", "snappy"), ("V5", "none"), ("V5", "lz4")])
+def test_java(launcher: Launcher, receiver: Receiver, shop: Cassandra, java_classes: Path, version: str, compression: str) -> None:
+    env = {"CASSANDRA_PORT": str(shop.port), "CASSANDRA_VERSION": version, "CASSANDRA_COMPRESSION": compression}
     done = launcher.run(*java(java_classes, "calls"), env=env)
     assert (done.code, done.out) == (0, b"true\nInvalidQueryException\n"), done.err.decode()
     statement, made = of(shop)

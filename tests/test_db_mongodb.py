@@ -1,15 +1,19 @@
-"""MongoDB's protocol (FerretDB): pymongo, sync and asyncio, and node's driver; which request each command belongs to."""
+"""MongoDB's protocol (FerretDB): pymongo, sync and asyncio, and node's driver; which request each command belongs to.
+
+FerretDB does not compress: for that there is a server in front of it."""
 
 from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Iterator
 
 import pytest
 
 from harness import client
 from harness.assertions import Expect, assert_child, assert_exactly, assert_spans, server
+from harness.databases.compressing import Compressing
 from harness.databases.ferretdb import FerretDb
 from harness.databases.server import PASSWORD, USER
 from harness.parents import AT_ONCE
@@ -131,6 +135,36 @@ def test_on_a_socket(launcher: Launcher, receiver: Receiver, ferretdb: FerretDb,
         span.attributes["server.address"] = span.attributes["network.peer.address"] = str(ferretdb.socket)
         span.attributes["network.transport"] = "unix"
     check(receiver, name, program, commands)
+
+
+@pytest.mark.parametrize(("name", "method"), [("python", "zlib"), ("python", "snappy"), ("node", "zlib")])
+def test_compressed(launcher: Launcher, receiver: Receiver, ferretdb: FerretDb, name: str, method: str) -> None:
+    """The same spans; all but hello is compressed."""
+    with Compressing(method, ferretdb.port) as front:
+        program = start(launcher, name, f"mongodb://127.0.0.1:{front.port}/?compressors={method}")
+        commands = expected(name, program, front.port)
+        check(receiver, name, program, commands)
+        assert front.counts[0] >= len(commands) - 1 and front.counts[1] >= len(commands) - 1
+
+
+@pytest.mark.parametrize("method", ["", "zlib", "snappy"])
+def test_what_is_large(launcher: Launcher, receiver: Receiver, ferretdb: FerretDb, method: str) -> None:
+    with Compressing(method, ferretdb.port) if method else nullcontext(ferretdb) as front:
+        program = start(launcher, "python", f"mongodb://127.0.0.1:{front.port}/" + (f"?compressors={method}" if method else ""))
+        reply = client.get(program.port, "/large")
+        assert json.loads(reply.body) == [True, 299] and (not method or front.counts == [7, 7])  # with endSessions
+        items = f"items{program.pid}"
+
+        def command(operation: str, **more: int) -> Expect:
+            return query("mongodb", f"{operation} {items}", port=front.port, operation=operation, collection=items, namespace="shop", **more)
+
+        commands = [connect("mongodb", port=front.port), command("insert"), command("insert", batch=299), command("find", rows=1),
+                    command("find", rows=280), command("getMore", rows=19), command("drop")]
+        spans = assert_exactly(receiver, 1 + len(commands), program.port)
+        request, *rest = assert_spans(spans, server("/large", program.port), *commands)
+    for span in rest:
+        assert_child(span, request)
+    hidden(spans, program)
 
 
 @pytest.mark.parametrize("name", CLIENTS)

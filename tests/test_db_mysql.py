@@ -25,7 +25,8 @@ from harness.spans import Span
 CALLS = PROGRAMS / "databases/mysql_calls.py"
 ROUNDS = 3
 ALL = ROUNDS * AT_ONCE
-DRIVERS = {"pymysql": ("SET NAMES utf8mb4", "SET AUTOCOMMIT = ?"), "MySQLdb": ("SET NAMES utf8mb4", "SET autocommit=?")}
+MYSQLDB = ("SET NAMES utf8mb4", "SET autocommit=?")
+DRIVERS = {"pymysql": ("SET NAMES utf8mb4", "SET AUTOCOMMIT = ?"), "MySQLdb": MYSQLDB, "MySQLdb+zlib": MYSQLDB}
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +113,7 @@ def test_what_is_large(calls: Calls, receiver: Receiver, driver: str) -> None:
     in_order(assert_spans(
         receiver.wait_for(7), *at.opening(driver), at.sql("SET SESSION net_read_timeout = ?", "SET"),
         at.sql("SELECT ?", "SELECT", operation=None, rows=1),
-        at.table("SELECT seq, REPEAT(?, ?) FROM seq_1_to_20000", "SELECT seq_1_to_20000", rows=20000), at.sql("SELECT ?", "SELECT", rows=1),
+        at.table("SELECT seq, REPEAT(MD5(seq), ?) FROM seq_1_to_20000", "SELECT seq_1_to_20000", rows=20000), at.sql("SELECT ?", "SELECT", rows=1),
     ))
 
 
@@ -172,12 +173,12 @@ def test_a_certificate_that_is_not_accepted(calls: Calls, receiver: Receiver) ->
     assert_spans(receiver.wait_for(1), At(calls.server, address="localhost", namespace=None).connect(error="tls_handshake"))
 
 
-def test_compressed(calls: Calls, receiver: Receiver) -> None:
-    """Only the connect is seen."""
-    calls(PYTHON, CALLS, "MySQLdb", "compressed")
-    calls(PYTHON, CALLS, "MySQLdb", "denied")
+@pytest.mark.parametrize(("driver", "told"), [("MySQLdb", b"OFF\n"), ("MySQLdb+zlib", b"ON\n")])
+def test_compression(calls: Calls, receiver: Receiver, driver: str, told: bytes) -> None:
+    """What the other tests take for compressed is: the server says so."""
     at = At(calls.server)
-    assert_spans(receiver.wait_for(2), at.connect(), at.connect(status="1045"))
+    assert calls(PYTHON, CALLS, driver, "compression") == told
+    in_order(assert_spans(receiver.wait_for(4), *at.opening(driver), at.sql("SHOW STATUS LIKE ?", "SHOW", rows=1)))
 
 
 def test_nobody_listens(launcher: Launcher, mariadb: MariaDb, receiver: Receiver) -> None:
@@ -208,27 +209,32 @@ def test_switched_off(calls: Calls, receiver: Receiver) -> None:
     assert sorted(span.name for span in spans) == ["CALL twice", "CREATE PROCEDURE twice", "SELECT SELECT", "SELECT SET SELECT", "SET", "SET", "connect"]
 
 
-def test_the_command_line_client(calls: Calls, receiver: Receiver) -> None:
+@pytest.mark.parametrize("how", ["--skip-compress", "--compress"])
+def test_the_command_line_client(calls: Calls, receiver: Receiver, how: str) -> None:
     """It says `USE` by a command of the protocol, and is told how far the server has come."""
-    statements = "CREATE OR REPLACE TABLE made (id INT); ALTER TABLE made ENGINE=Aria; PREPARE s FROM 'SELECT ?'; EXECUTE s USING @a; USE mysql; SELECT 1"
-    calls("mariadb", "--host=127.0.0.1", f"--port={calls.server.port}", "--user=tests", "--skip-ssl", "tests", "-e", statements)
+    statements = "CREATE OR REPLACE TABLE made (id INT); ALTER TABLE made ENGINE=Aria; PREPARE s FROM 'SELECT ?'; EXECUTE s USING @a; USE mysql; SELECT 1; SHOW STATUS LIKE 'Compression'"
+    told = calls("mariadb", "--host=127.0.0.1", f"--port={calls.server.port}", "--user=tests", "--skip-ssl", how, "tests", "-e", statements)
+    assert told.endswith(b"ON\n" if how == "--compress" else b"OFF\n")
     at = At(calls.server)
     in_order(assert_spans(
-        receiver.wait_for(8), at.connect(), at.table("CREATE OR REPLACE TABLE made (id INT)", "CREATE TABLE made"),
+        receiver.wait_for(9), at.connect(), at.table("CREATE OR REPLACE TABLE made (id INT)", "CREATE TABLE made"),
         at.table("ALTER TABLE made ENGINE=Aria", "ALTER TABLE made"), at.sql("PREPARE s FROM ?", "PREPARE"),
         at.sql("EXECUTE s USING @a", "EXECUTE s", rows=1), at.sql("SELECT DATABASE()", "SELECT", rows=1),
         at.sql(None, "USE mysql", summary=None, namespace="mysql"), at.sql("SELECT ?", "SELECT", rows=1, namespace="mysql"),
+        at.sql("SHOW STATUS LIKE ?", "SHOW", rows=1, namespace="mysql"),
     ))
 
 
-@pytest.mark.parametrize("how", ["", "tls"])
+@pytest.mark.parametrize("how", ["", "tls", "zlib"])
 def test_mysql2(calls: Calls, receiver: Receiver, how: str) -> None:
     """Prepared statements have their text; of preparing only an error is told."""
-    at = At(calls.server, address="localhost" if how else "127.0.0.1")
-    calls("node", PROGRAMS / "databases/mysql.js", "calls", how)
+    at = At(calls.server, address="localhost" if how == "tls" else "127.0.0.1")
+    told = calls("node", PROGRAMS / "databases/mysql.js", "calls", how)
+    assert told.startswith(b"ON\n") == (how == "zlib")
+    compression = [at.sql("SHOW STATUS LIKE ?", "SHOW", rows=1)] if how == "zlib" else []
     changed = {"summary": None, "operation": "CHANGE USER"}
     in_order(assert_spans(
-        receiver.wait_for(11), at.connect(), at.table("SELECT ? AS one", "SELECT", operation="SELECT", collection=None, rows=1),
+        receiver.wait_for(11 + len(compression)), at.connect(), *compression, at.table("SELECT ? AS one", "SELECT", operation="SELECT", collection=None, rows=1),
         *[at.sql("SELECT ? + ? AS two", "SELECT", rows=1)] * 2,
         at.table("SELECT ? FROM nothing", "SELECT nothing", status="1146"), at.sql("SELECT nothing", "SELECT", status="1054"),
         at.sql("START TRANSACTION", "START TRANSACTION", operation="START TRANSACTION"),

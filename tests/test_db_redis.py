@@ -24,6 +24,7 @@ from harness.tls import certificates
 from harness.scenarios.node import MODULES
 
 CALLS = PROGRAMS / "databases/redis_calls.py"
+NOBODY = "127.83.76.65"
 ROUNDS = 3
 ALL = ROUNDS * AT_ONCE
 
@@ -118,11 +119,14 @@ def test_tls(calls: Calls, receiver: Receiver) -> None:
 
 
 def test_nobody_listens(calls: Calls, receiver: Receiver) -> None:
-    """At its own port a failed connect is known to be one to Redis."""
-    free = free_port()
-    calls("refused", port=free)
+    """At its own port a failed connect is known to be one to Redis; at another one nobody can know."""
+    calls("refused", port=free_port())
     (span,) = receiver.wait_for(1)
     assert span.attributes["error.type"] == "connection_refused" and "db.system.name" not in span.attributes
+    receiver.clear()
+    # An address of the loopback network at which no server listens, whatever the machine runs.
+    calls.launcher.run(PYTHON, CALLS, "refused", env={"REDIS_HOST": NOBODY, "REDIS_PORT": "6379"})
+    assert_spans(receiver.wait_for(1), connect("redis", port=6379, address=NOBODY, error="connection_refused", network__peer__address=NOBODY))
 
 
 def test_the_server_goes_away(launcher: Launcher, receiver: Receiver) -> None:

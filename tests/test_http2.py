@@ -182,7 +182,14 @@ def test_heads_behind_one_that_is_left_alone(launcher: Launcher) -> None:
         ended.set()
 
     listener = Listener(take)
-    send = "import socket, sys; s = socket.create_connection(('127.0.0.1', int(sys.argv[1]))); s.sendall(sys.stdin.buffer.read()); s.close()"
+    # What was not read when a socket is closed makes a reset of the end.
+    send = (
+        "import socket, sys\n"
+        "s = socket.create_connection(('127.0.0.1', int(sys.argv[1])))\n"
+        "s.sendall(sys.stdin.buffer.read())\n"
+        "s.shutdown(socket.SHUT_WR)\n"
+        "while s.recv(65536): pass"
+    )
     done = launcher.run(PYTHON, "-c", send, str(listener.port), stdin=preface + b"".join(sent))
     assert done.code == 0, done.err
     assert ended.wait(10)

@@ -254,7 +254,7 @@ def test_the_agent_of_opentelemetry(
     for way in ways:
         assert client.get(program.port, f"/{way}?id={way}").json["id"] == way
     theirs = lambda spans: [span for span in spans if span.scope.startswith("io.opentelemetry.")]
-    ours = lambda spans: [span for span in spans if span.scope == "otel-run.http" and "id=" in span.url]
+    ours = lambda spans: [span for span in spans if span.scope == "otel-run" and "id=" in span.url]
     both = coexist == "always"
     spans = receiver.wait_for(lambda spans: len(theirs(spans)) >= 6 and len(ours(spans)) >= 6 * both)
     assert count_parents(theirs(spans)) == Counts(3, 0, 0)

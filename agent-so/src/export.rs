@@ -14,7 +14,7 @@ mod worker;
 
 use crate::settings;
 use crate::sys::process::{self, State};
-use crate::sys::{heap, raw, thread};
+use crate::sys::{clock, heap, raw, thread};
 use crossbeam_channel::{Receiver, Sender};
 use record::Record;
 pub(crate) use start::blocked_signals;
@@ -26,6 +26,8 @@ pub(crate) struct Queue {
     channel: AtomicPtr<Channel>,
     /// Identity of the thread that sets the channel up.
     maker: AtomicUsize,
+    /// 1 when that thread is done, with a channel or without one.
+    made: AtomicU32,
     /// See [`start`].
     pub(super) thread: AtomicU32,
     /// [`ASLEEP`], [`NAPPING`], [`WAITING`], or 0 while the exporter is at work.
@@ -41,8 +43,9 @@ pub(super) struct Channel {
     pub(super) receiver: Receiver<u32>,
 }
 
-/// Turns given away while another thread sets the channel up.
-const MAKING_YIELDS: u32 = 10_000;
+/// How long a record may wait for another thread to set the channel up, nanoseconds: that takes a millisecond, but that thread may
+/// have to wait for a processor meanwhile.
+const MAKING_NS: u64 = 1_000_000_000;
 /// The exporter sleeps until something is handed over.
 const ASLEEP: u32 = 1;
 /// The exporter naps: it has a batch at hand and wakes by itself.
@@ -148,25 +151,33 @@ fn make(queue: &Queue) {
         Ok(_) => {
             let size = settings::get().config.batch.max_queue_size;
             // A slot is an index and a stamp; the ends and the list of waiters take little.
-            if !heap::has_room(size * 32 + 16 * 1024) {
+            if heap::has_room(size * 32 + 16 * 1024) {
+                put(queue, size);
+            } else {
                 process::disable();
-                return;
             }
-            let (sender, receiver) = crossbeam_channel::bounded(size);
-            let made = Box::into_raw(Box::new(Channel { sender, receiver }));
-            queue.channel.store(made, Ordering::Release);
+            queue.made.store(1, Ordering::Release);
+            raw::futex_wake(&queue.made);
         }
         Err(maker) if maker == me => {}
         Err(_) => {
-            for _ in 0..MAKING_YIELDS {
-                if !queue.channel.load(Ordering::Acquire).is_null() {
+            let until = clock::monotonic_ns() + MAKING_NS;
+            while queue.made.load(Ordering::Acquire) == 0 {
+                let left = until.saturating_sub(clock::monotonic_ns());
+                if left == 0 {
                     break;
                 }
-                // SAFETY: sched_yield takes no arguments.
-                unsafe { raw::syscall6(libc::SYS_sched_yield, [0; 6]) };
+                raw::futex_wait(&queue.made, 0, Some(left));
             }
         }
     }
+}
+
+/// Puts a channel of `size` records there.
+fn put(queue: &Queue, size: usize) {
+    let (sender, receiver) = crossbeam_channel::bounded(size);
+    let made = Box::into_raw(Box::new(Channel { sender, receiver }));
+    queue.channel.store(made, Ordering::Release);
 }
 
 /// The channel if anything was ever handed over.
@@ -174,4 +185,39 @@ pub(super) fn existing(state: &'static State) -> Option<&'static Channel> {
     let at = state.queue.channel.load(Ordering::Acquire);
     // SAFETY: null, or made by `make` in this process (the pointer is wiped on fork) and never dropped.
     unsafe { at.as_ref() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::region;
+
+    /// A process in which nothing was handed over yet.
+    fn state() -> &'static State {
+        let at = region::map(size_of::<State>()).unwrap();
+        // SAFETY: zeroed memory of the right size is the state of a fresh process, and is never unmapped.
+        unsafe { &*at.cast() }
+    }
+
+    #[test]
+    fn a_thread_that_is_slow_to_make_the_channel_is_waited_for() {
+        let state = state();
+        state.queue.maker.store(1, Ordering::SeqCst);
+        let waiter = std::thread::spawn(move || channel(state).is_some());
+        for _ in 0..100_000 {
+            std::thread::yield_now();
+        }
+        put(&state.queue, 8);
+        state.queue.made.store(1, Ordering::SeqCst);
+        raw::futex_wake(&state.queue.made);
+        assert!(waiter.join().unwrap());
+    }
+
+    #[test]
+    fn a_channel_that_could_not_be_made_is_not_waited_for() {
+        let state = state();
+        state.queue.maker.store(1, Ordering::SeqCst);
+        state.queue.made.store(1, Ordering::SeqCst);
+        assert!(channel(state).is_none());
+    }
 }

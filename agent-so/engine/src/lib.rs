@@ -7,6 +7,8 @@ pub mod config;
 pub mod context;
 pub mod db;
 pub mod exchange;
+pub mod hash;
+pub mod inflate;
 pub mod protocol;
 pub mod resource;
 pub mod route;

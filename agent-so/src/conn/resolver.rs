@@ -4,6 +4,7 @@
 
 use crate::sys::seqlock::Seq;
 use agent_engine::exchange::Endpoint;
+use agent_engine::hash::{START, fnv1a};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Answers remembered.
@@ -72,12 +73,7 @@ impl Names {
 
 /// Never 0.
 fn hash(address: &[u8; 16]) -> u32 {
-    address
-        .iter()
-        .fold(0x811c_9dc5u32, |hash, byte| {
-            (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
-        })
-        .max(1)
+    (fnv1a(START, address) as u32).max(1)
 }
 
 fn key(endpoint: &Endpoint) -> Option<[u8; 16]> {

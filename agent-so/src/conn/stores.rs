@@ -1,6 +1,7 @@
 //! Which addresses are databases: a connect that fails has no bytes to tell.
 
 use agent_engine::exchange::{Endpoint, System};
+use agent_engine::hash::{START, fnv1a};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Addresses remembered; two that fall on one place displace each other.
@@ -46,17 +47,9 @@ impl Stores {
     }
 }
 
-/// FNV-1a of address and port, never 0.
+/// Of address and port, never 0.
 fn hash(peer: &Endpoint) -> Option<u64> {
-    let mix = |bytes: &[u8], port: u16| {
-        bytes
-            .iter()
-            .chain(&port.to_be_bytes())
-            .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
-                (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
-            })
-            .max(1 << 8)
-    };
+    let mix = |ip: &[u8], port: u16| fnv1a(fnv1a(START, ip), &port.to_be_bytes()).max(1 << 8);
     match peer {
         Endpoint::V4 { ip, port } => Some(mix(ip, *port)),
         Endpoint::V6 { ip, port } => Some(mix(ip, *port)),

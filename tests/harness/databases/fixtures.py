@@ -13,6 +13,7 @@ from harness.databases.mariadb import MariaDb
 from harness.databases.memcached import Memcached
 from harness.databases.postgresql import Postgres
 from harness.databases.redis import Redis
+from harness.databases.sqlserver import SqlServer
 
 
 @pytest.fixture(scope="module")
@@ -54,4 +55,10 @@ def cassandra() -> Iterator[Cassandra]:
 @pytest.fixture(scope="module")
 def clickhouse() -> Iterator[ClickHouse]:
     with ClickHouse() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def sqlserver() -> Iterator[SqlServer]:
+    with SqlServer() as server:
         yield server

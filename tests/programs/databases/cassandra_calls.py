@@ -12,6 +12,7 @@ from cassandra.query import BatchStatement, SimpleStatement
 
 PORT = int(os.environ["CASSANDRA_PORT"])
 VERSION = int(os.environ.get("CASSANDRA_VERSION", "5"))
+COMPRESSION = os.environ.get("CASSANDRA_COMPRESSION") or False  # lz4 or snappy
 
 CREATE = (
     "CREATE KEYSPACE IF NOT EXISTS shop WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}",
@@ -23,7 +24,7 @@ CREATE = (
 
 def cluster(**more):
     profile = ExecutionProfile(consistency_level=ConsistencyLevel.ONE, request_timeout=20)
-    more = {"protocol_version": VERSION, "compression": False, "execution_profiles": {EXEC_PROFILE_DEFAULT: profile}, **more}
+    more = {"protocol_version": VERSION, "compression": COMPRESSION, "execution_profiles": {EXEC_PROFILE_DEFAULT: profile}, **more}
     return Cluster([os.environ.get("CASSANDRA_HOST", "127.0.0.1")], port=PORT, **more)
 
 
@@ -44,6 +45,7 @@ def statements(**more):
         session.execute("INSERT INTO shop.items (id, name) VALUES (3, 'canary')", trace=True)
         found = session.prepare("SELECT name, at FROM items WHERE id = ?")
         print(session.execute(found, (1,)).one().name == "canary", session.execute(found, (99,)).one())
+        print(all.control_connection._connection._compression_type)  # what both have agreed on
         first = SimpleStatement("SELECT id FROM items", fetch_size=2, consistency_level=ConsistencyLevel.QUORUM)
         print(len(list(session.execute(first))))
 
@@ -80,7 +82,7 @@ def large():
     with cluster() as all:
         session = all.connect("shop")
         insert = session.prepare("INSERT INTO items (id, name) VALUES (?, ?)")
-        text = "canary" * 100_000
+        text = "".join(f"canary {number * number} " for number in range(50_000))
         session.execute(insert, (8, text))
         print(session.execute("SELECT name FROM items WHERE id = 8").one().name == text)
         session.execute(f"INSERT INTO items (id, name) VALUES (9, '{text}')")

@@ -39,6 +39,18 @@ def commands(number):
     return done
 
 
+def large(number):
+    """More than a megabyte there and back, in one document and in many."""
+    with pymongo.MongoClient(URL) as client:
+        items = client.shop[f"items{os.getpid()}"]
+        text = "".join(f"{SECRET} {n * n} " for n in range(40_000))
+        items.insert_one({"_id": 0, "text": text})
+        items.insert_many([{"_id": n, "text": text[:5000]} for n in range(1, 300)])
+        done = [items.find_one({"_id": 0})["text"] == text, len(list(items.find({"_id": {"$gt": 0}}, batch_size=280)))]
+        items.drop()
+    return done
+
+
 def refused(number):
     try:
         with pymongo.MongoClient(URL, username="tests", password="wrong-" + SECRET) as client:
@@ -59,7 +71,7 @@ async def pooled_async(number):
     return await one.count_documents({"text": SECRET}) > 0
 
 
-WAYS = {way.__name__: way for way in (commands, refused, pooled)}
+WAYS = {way.__name__: way for way in (commands, large, refused, pooled)}
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -1,5 +1,5 @@
 // GET /query?id=7, /execute?id=7, /connection?id=7, /callback?id=7: a statement that names q7, by a pool of four that all requests share.
-// `mysql.js calls`: statements one after the other; with `tls`, over TLS.
+// `mysql.js calls`: statements one after the other; with `tls`, over TLS, with `zlib`, compressed, which it says.
 const http = require("http");
 const fs = require("fs");
 const callbacks = require("mysql2");
@@ -15,7 +15,9 @@ const where = {
 
 async function calls() {
   const secure = process.argv[3] === "tls" ? { host: "localhost", ssl: { ca: fs.readFileSync(process.env.CA) } } : {};
-  const connection = await mysql.createConnection({ ...where, ...secure });
+  const compress = process.argv[3] === "zlib";
+  const connection = await mysql.createConnection({ ...where, ...secure, compress });
+  if (compress) console.log((await connection.query("SHOW STATUS LIKE 'Compression'"))[0][0].Value);
   console.log((await connection.query("SELECT 'canary' AS one"))[0].length);
   for (const number of [1, 2]) console.log((await connection.execute("SELECT ? + 1 AS two", [number]))[0][0].two);
   connection.unprepare("SELECT ? + 1 AS two");

@@ -1,13 +1,17 @@
-"""Statements one after the other: `mysql_calls.py DRIVER WAY`, with pymysql or MySQLdb. The server is at MYSQL_PORT, or MYSQL_SOCKET."""
+"""Statements one after the other: `mysql_calls.py DRIVER WAY`, with pymysql, MySQLdb, or MySQLdb+zlib, which compresses. The server is at
+MYSQL_PORT, or MYSQL_SOCKET."""
 
 import importlib
 import os
 import ssl
 import sys
 
-driver = importlib.import_module(sys.argv[1])
+name, _, compressed = sys.argv[1].partition("+")
+driver = importlib.import_module(name)
 IS_PYMYSQL = driver.__name__ == "pymysql"
 CLEAR = {"ssl_disabled": True} if IS_PYMYSQL else {}  # one would ask for TLS, the other does not
+if compressed:
+    CLEAR["compress"] = True  # any value would do
 SECURE = {"ssl": {"ca": os.environ["CA"]}, "host": "localhost" if IS_PYMYSQL else "127.0.0.1"} | ({"ssl_disabled": False} if IS_PYMYSQL else {})
 
 
@@ -68,7 +72,7 @@ def large():
     value = "x" * 17_000_000
     cursor.execute("SELECT %s AS large", (value,))
     print(cursor.fetchone()[0] == value)
-    print(cursor.execute("SELECT seq, REPEAT('y', 200) FROM seq_1_to_20000"), len(cursor.fetchall()))
+    print(cursor.execute("SELECT seq, REPEAT(MD5(seq), 6) FROM seq_1_to_20000"), len(cursor.fetchall()))
     print(cursor.execute("SELECT 1"))
     connection.close()
 
@@ -138,8 +142,10 @@ def ed25519():
     one(user="ed25519")
 
 
-def compressed():
-    one(compress=True)
+def compression():
+    cursor = connect().cursor()
+    cursor.execute("SHOW STATUS LIKE 'Compression'")
+    print(cursor.fetchone()[1])
 
 
 def waits():

@@ -1,4 +1,4 @@
-"""Commands one after the other, each in another way: `redis_calls.py WAY`. The server is at REDIS_PORT, or REDIS_SOCKET."""
+"""Commands one after the other, each in another way: `redis_calls.py WAY`. The server is at REDIS_PORT (of REDIS_HOST), or REDIS_SOCKET."""
 
 import os
 import ssl
@@ -6,11 +6,12 @@ import sys
 
 import redis
 
+HOST = os.environ.get("REDIS_HOST", "localhost")
 PORT = int(os.environ.get("REDIS_PORT", "0"))
 
 
 def connect(**more):
-    return redis.Redis(port=PORT, retry=None, **more)
+    return redis.Redis(HOST, PORT, retry=None, **more)
 
 
 def commands(**more):

@@ -17,6 +17,7 @@ public class Cassandra {
         int port = Integer.parseInt(System.getenv("CASSANDRA_PORT"));
         var options = DriverConfigLoader.programmaticBuilder()
             .withString(DefaultDriverOption.PROTOCOL_VERSION, System.getenv().getOrDefault("CASSANDRA_VERSION", "V5"))
+            .withString(DefaultDriverOption.PROTOCOL_COMPRESSION, System.getenv().getOrDefault("CASSANDRA_COMPRESSION", "none"))
             .withDuration(DefaultDriverOption.REQUEST_TIMEOUT, Duration.ofSeconds(20));
         CqlSession session = CqlSession.builder().addContactPoint(new InetSocketAddress("127.0.0.1", port))
             .withLocalDatacenter("datacenter1").withKeyspace("shop").withConfigLoader(options.build()).build();

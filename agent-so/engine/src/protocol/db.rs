@@ -6,15 +6,17 @@ pub(super) mod cassandra;
 mod clickhouse;
 mod memcached;
 mod mongodb;
-mod mysql;
+pub(super) mod mysql;
 mod name;
 mod postgresql;
 mod redis;
 mod ring;
 mod session;
+mod sqlserver;
 #[cfg(test)]
 mod tests;
 pub(super) mod texts;
+mod unpack;
 
 pub(super) use memcached::text_begins as memcached_begins;
 
@@ -22,7 +24,7 @@ use super::{Direction, Ended, ExchangeId, Host, Judge};
 use crate::exchange::{Kind, System};
 
 /// How many first bytes of a direction each wants to see, and its opinion of them.
-pub(super) const PROBES: [(System, usize, Judge); 7] = [
+pub(super) const PROBES: [(System, usize, Judge); 8] = [
     (System::Redis, redis::PREFIX_MAX, redis::probe),
     (
         System::PostgreSql,
@@ -38,6 +40,7 @@ pub(super) const PROBES: [(System, usize, Judge); 7] = [
         clickhouse::PREFIX_MAX,
         clickhouse::probe,
     ),
+    (System::SqlServer, sqlserver::PREFIX_MAX, sqlserver::probe),
 ];
 
 /// The machine of one connection.
@@ -51,6 +54,7 @@ pub(in crate::protocol) enum Machine {
     MongoDb(mongodb::Machine),
     Cassandra(cassandra::Machine),
     ClickHouse(clickhouse::Machine),
+    SqlServer(sqlserver::Machine),
 }
 
 /// Does the same with whichever machine it is.
@@ -64,6 +68,7 @@ macro_rules! each {
             Machine::MongoDb($it) => $do,
             Machine::Cassandra($it) => $do,
             Machine::ClickHouse($it) => $do,
+            Machine::SqlServer($it) => $do,
         }
     };
 }
@@ -79,6 +84,7 @@ impl Machine {
             System::Memcached => Some(Self::Memcached(memcached::Machine::new(role))),
             System::MongoDb => Some(Self::MongoDb(mongodb::Machine::new(role))),
             System::Cassandra => Some(Self::Cassandra(cassandra::Machine::new(role))),
+            System::SqlServer => Some(Self::SqlServer(sqlserver::Machine::new(role))),
             _ => None,
         }
     }
@@ -107,7 +113,11 @@ impl Machine {
             Self::Redis(machine) => machine.call_begins(),
             Self::PostgreSql(machine) => machine.call_begins(),
             Self::Memcached(machine) => machine.call_begins(),
-            Self::MySql(_) | Self::MongoDb(_) | Self::Cassandra(_) | Self::ClickHouse(_) => {}
+            Self::MySql(_)
+            | Self::MongoDb(_)
+            | Self::Cassandra(_)
+            | Self::ClickHouse(_)
+            | Self::SqlServer(_) => {}
         }
     }
 
@@ -138,6 +148,7 @@ impl Machine {
         match self {
             Self::PostgreSql(machine) => machine.turns_to_tls(),
             Self::MySql(machine) => machine.turns_to_tls(),
+            Self::SqlServer(machine) => machine.turns_to_tls(),
             _ => None,
         }
     }
@@ -148,4 +159,5 @@ pub(super) fn may_begin(front: &[u8]) -> bool {
     matches!(front.first(), Some(b'*' | 0 | 3..=5))
         || memcached::begins(front) == Some(true)
         || mongodb::begins(front) == Some(true)
+        || sqlserver::begins(front) == Some(true)
 }

@@ -3,6 +3,7 @@
 mod detect;
 
 use super::*;
+use crate::exchange::Exchange;
 use crate::exchange::Field;
 
 /// One thing that happens on a connection. The time of step n (from 0) is 10 * (n + 1).

@@ -28,7 +28,7 @@ pub(super) fn hello(prefix: &[u8]) -> Hello {
     if prefix.is_empty() {
         return Hello::Silence;
     }
-    // Record: handshake, version 3.0 to 3.4, length; handshake: client hello or server hello, its length's first byte.
+    // Record: handshake, version 3.0 to 3.4, length; handshake: client hello or server hello.
     let fixed = [
         |b: u8| b == 0x16,
         |b: u8| b == 3,
@@ -36,7 +36,6 @@ pub(super) fn hello(prefix: &[u8]) -> Hello {
         |_: u8| true,
         |_: u8| true,
         |b: u8| matches!(b, 1 | 2),
-        |b: u8| b == 0,
     ];
     if !prefix.iter().zip(fixed).all(|(byte, fits)| fits(*byte)) {
         return Hello::No;
@@ -51,6 +50,10 @@ pub(super) fn hello(prefix: &[u8]) -> Hello {
     if record < PREFIX_MAX {
         // Cut into tiny records: TLS all the same, but without a name.
         return Hello::Yes(None);
+    }
+    // The first byte of its length.
+    if prefix.get(6).is_some_and(|b| *b != 0) {
+        return Hello::No;
     }
     match prefix.get(RANDOM..PREFIX_MAX) {
         Some(random) => Hello::Yes(random.try_into().ok()),
@@ -112,6 +115,11 @@ mod tests {
         let mut bytes = client_hello();
         bytes[4] = 37;
         assert_eq!(hello(&bytes), Hello::Yes(None));
+        // What was said of the first bytes holds with more of them.
+        bytes[6] = 0x16;
+        assert_eq!(hello(&bytes[..6]), Hello::Yes(None));
+        assert_eq!(hello(&bytes), Hello::Yes(None));
+        bytes[6] = 0;
         bytes[4] = 38;
         assert!(matches!(hello(&bytes), Hello::Yes(Some(_))));
     }

@@ -1,8 +1,11 @@
 //! Memory of the connections whose protocol needs more than a [`super::Stream`] has room for.
 
+use super::db::cassandra::compressed::Compressed as Frames;
 use super::db::cassandra::flight::Flight;
+use super::db::mysql::compressed::Compressed as Packets;
 use super::db::texts::Texts;
 use super::http2;
+use crate::inflate::Inflate;
 
 /// Names one [`Wide`] in the [`super::Host`]'s pool. Zero is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -18,6 +21,11 @@ pub struct Wide {
     pub(super) flight: Flight,
     /// Of databases. A connection uses one of both, and only its pages are ever touched.
     pub(super) texts: Texts,
+    /// Where the compressed packets of MySQL stand, and frames of Cassandra, and what is in those: of the server's, and of the
+    /// client's. Whoever uses them makes them new.
+    pub(super) packets: [Packets; 2],
+    pub(super) frames: [Frames; 2],
+    pub(super) inflate: [Inflate; 2],
 }
 
 impl Wide {

@@ -263,6 +263,7 @@ impl<'a, 's> Statement<'a, 's> {
                 Key::Table | Key::Function if self.dialect == Dialect::ClickHouse => {
                     self.vague |= key == Key::Function;
                 }
+                _ if self.dialect == Dialect::SqlServer && self.is(token, b"BULK") => {}
                 _ if self.last == Key::Into || self.needs_no_into() => {
                     self.table(token, State::Inserted);
                 }

@@ -10,6 +10,7 @@ use crate::export::record::{Record, SCRATCH};
 use crate::settings;
 use crate::sys::process::State;
 use crate::sys::{clock, memory, thread};
+use agent_engine::hash::{START, fnv1a};
 use agent_engine::protocol::http1::Tail;
 use agent_engine::protocol::outgoing::{Head, RequestScan, Scan};
 use agent_engine::protocol::{Direction, FRONT, Verdict, may_begin_query};
@@ -202,17 +203,15 @@ fn end_of_fed(inner: &Inner, program: Stretch<'_>) -> usize {
     request_end(inner.stream.outgoing_tail(), rest)
 }
 
-/// Tells whether a retried write begins with the same bytes (FNV-1a; never 0). Bytes that cannot be read give another
+/// Tells whether a retried write begins with the same bytes (never 0). Bytes that cannot be read give another
 /// number than any that can, most likely.
 fn hash(bytes: Stretch<'_>) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325u64;
+    let mut all = START;
     look(bytes, |part| {
-        for byte in part {
-            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
-        }
+        all = fnv1a(all, part);
         true
     });
-    hash.max(1)
+    all.max(1)
 }
 
 /// The plan for a write that begins inside a request, if another request follows in it.

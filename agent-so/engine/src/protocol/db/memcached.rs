@@ -9,19 +9,21 @@
 
 mod binary;
 mod class;
+mod client;
 mod command;
 mod reply;
+mod server;
 #[cfg(test)]
 mod tests;
 
 use super::ring::Ring;
 use super::session::Session;
-use crate::exchange::{Fault, Field, Kind, QUERY_MAX, System, VALUE_MAX};
+use crate::exchange::{Fault, Kind, System};
 use crate::protocol::{Direction, Ended, ExchangeId, Host, Probe};
 use binary::Packets;
 use class::Classes;
+use command::Commands;
 pub(in crate::protocol) use command::begins as text_begins;
-use command::{Command, Commands};
 use reply::Replies;
 
 /// Longest prefix of a direction that [`probe`] wants to see, bytes.
@@ -222,238 +224,6 @@ impl Machine {
 
     pub(super) fn close<H: Host>(&mut self, now: u64, host: &mut H) {
         self.conclude(Fault::None, now, host);
-    }
-
-    /// Reads on in what a client says in text. Returns how many bytes that took.
-    fn text_command<H: Host>(&mut self, rest: &[u8], now: u64, host: &mut H) -> usize {
-        let Syntax::Text(commands, _) = &mut self.syntax else {
-            return rest.len();
-        };
-        let begins = commands.is_between();
-        let (used, next) = commands.next(rest);
-        let command = commands.command();
-        if begins {
-            self.command_begins(now, host);
-        }
-        match next {
-            command::Next::Line | command::Next::Done(true) => self.show(&rest[..used], host),
-            command::Next::Value | command::Next::Done(false) => {}
-            command::Next::Bad => {
-                self.show(&rest[..used], host);
-                self.conclude(Fault::None, now, host);
-                return used;
-            }
-        }
-        if matches!(next, command::Next::Done(_)) {
-            self.command_done(command, false, now, host);
-        }
-        used
-    }
-
-    /// Reads on in what a client says in packets. Returns how many bytes that took.
-    fn packet<H: Host>(&mut self, rest: &[u8], now: u64, host: &mut H) -> usize {
-        let Syntax::Binary(packets, _) = &mut self.syntax else {
-            return rest.len();
-        };
-        let begins = packets.is_between();
-        let (used, next) = packets.next(rest);
-        let header = packets.header();
-        let complete = packets.complete();
-        if begins {
-            self.command_begins(now, host);
-        }
-        match next {
-            binary::Next::Header => {
-                self.show(header.name().as_bytes(), host);
-                self.show(if header.key > 0 { b" " } else { b"" }, host);
-            }
-            // What SASL says must not be shown; its key is the name of the mechanism.
-            binary::Next::Key => self.show_key(&rest[..used], host),
-            binary::Next::More => {}
-            binary::Next::Bad => {
-                self.conclude(Fault::None, now, host);
-                return used;
-            }
-        }
-        if complete {
-            self.show(b"\r\n", host);
-            let quiet = header.is_quiet();
-            let command = Command {
-                answers: class::OTHER,
-                shows: quiet.then_some(class::OTHER),
-                is_store: quiet && !header.is_get(),
-                is_barrier: header.opcode == binary::NOOP,
-                ends: header.is_quit(),
-                is_proof: false,
-                silent: false,
-            };
-            self.command_done(command, header.sets_up(), now, host);
-        }
-        used
-    }
-
-    /// The first byte of a command passes.
-    fn command_begins<H: Host>(&mut self, now: u64, host: &mut H) {
-        self.session.connect_begins(now, host);
-        self.is_first = !self.joins;
-        if !self.is_first {
-            self.open = self.pending.newest().map_or(ExchangeId(0), |e| e.id);
-            return;
-        }
-        self.open = self.session.open(now, host);
-        if self.open != ExchangeId(0) {
-            // The last text: more commands may follow.
-            host.exchange(self.open).begin(Field::Query);
-        }
-    }
-
-    fn show<H: Host>(&self, bytes: &[u8], host: &mut H) {
-        if self.open != ExchangeId(0) {
-            host.exchange(self.open)
-                .append(Field::Query, bytes, QUERY_MAX);
-        }
-    }
-
-    /// Shows a key, which may have any bytes in it.
-    fn show_key<H: Host>(&self, key: &[u8], host: &mut H) {
-        for piece in key.chunk_by(|a, b| a.is_ascii_graphic() && b.is_ascii_graphic()) {
-            let plain = piece[0].is_ascii_graphic();
-            self.show(if plain { piece } else { b"?" }, host);
-        }
-    }
-
-    fn command_done<H: Host>(&mut self, command: Command, sets_up: bool, now: u64, host: &mut H) {
-        let open = std::mem::take(&mut self.open);
-        if sets_up || command.ends {
-            // It stands for itself, and is not told of.
-            self.discard(open, host);
-            if command.ends {
-                self.drop_answered(now, host);
-                if self.pending.is_empty() {
-                    self.conclude(Fault::None, now, host);
-                }
-                return;
-            }
-        }
-        self.proven |= command.is_proof;
-        self.setting_up &= sets_up;
-        self.prove(host);
-        let certain = !command.silent && command.shows.is_none();
-        if self.is_first {
-            let entry = Entry {
-                id: if sets_up { ExchangeId(0) } else { open },
-                sets_up,
-                ..Entry::default()
-            };
-            if self.pending.len() < PENDING - 1 {
-                self.pending.push(entry);
-                if entry.id != ExchangeId(0) {
-                    host.request_head(entry.id);
-                }
-            } else {
-                // The last place is for all that found none.
-                self.discard(entry.id, host);
-                self.pending.push(Entry::default());
-            }
-        }
-        let Some(newest) = self.pending.newest() else {
-            return;
-        };
-        if open != ExchangeId(0) && newest.id == open && !(command.is_barrier && newest.waits) {
-            let batch = &mut host.exchange(open).db.batch;
-            *batch = batch.saturating_add(1);
-        }
-        newest.answers = newest.answers.saturating_add(u32::from(certain));
-        if certain {
-            newest.classes |= command.answers;
-        }
-        newest.shows |= command.shows.unwrap_or_default();
-        newest.waits = command.shows.is_some() && !command.is_store || newest.waits && !certain;
-        self.joins = !sets_up;
-    }
-
-    /// An answer came. `code`: it is an error.
-    fn answered<H: Host>(&mut self, class: Classes, code: Option<&[u8]>, now: u64, host: &mut H) {
-        self.drop_answered(now, host);
-        let stray = self.stray & class != 0;
-        let Some(oldest) = self.pending.oldest() else {
-            // To a command that is over (`noreply` does not hide errors); or the connection was not understood.
-            if !stray && class != class::ERROR {
-                self.conclude(Fault::None, now, host);
-            }
-            return;
-        };
-        let may = stray || oldest.shows & class != 0;
-        let certain = oldest.answers > 0 && oldest.classes & class != 0;
-        if may == certain {
-            // Nobody can have said that, or one of two.
-            return self.conclude(Fault::None, now, host);
-        }
-        self.take_answer(certain, code, now, host);
-    }
-
-    fn packet_answered<H: Host>(&mut self, header: binary::Header, now: u64, host: &mut H) {
-        let mut digits = *b"0x0000";
-        for (place, shift) in digits[2..].iter_mut().zip([12, 8, 4, 0]) {
-            *place = b"0123456789abcdef"[usize::from(header.status >> shift & 15)];
-        }
-        let code = header.is_error().then_some(&digits[..]);
-        // A list of statistics ends with one without a name.
-        let goes_on = header.opcode == binary::STAT && header.key > 0 && code.is_none();
-        let certain = !header.is_quiet() && !goes_on;
-        self.drop_answered(now, host);
-        let Some(oldest) = self.pending.oldest() else {
-            if certain {
-                self.conclude(Fault::None, now, host);
-            }
-            return;
-        };
-        if !certain && !goes_on && oldest.shows == 0 {
-            // To a command that is over.
-            return;
-        }
-        if oldest.answers == 0 && certain {
-            return self.conclude(Fault::None, now, host);
-        }
-        self.take_answer(certain, code, now, host);
-    }
-
-    /// The oldest has got an answer: one of those that had to come (`certain`), or another one.
-    fn take_answer<H: Host>(&mut self, certain: bool, code: Option<&[u8]>, now: u64, host: &mut H) {
-        self.proven = true;
-        let Some(oldest) = self.pending.oldest() else {
-            return;
-        };
-        oldest.answers -= u32::from(certain);
-        let Entry { id, sets_up, .. } = *oldest;
-        let is_over = oldest.answers == 0 && !oldest.waits;
-        let failed = if sets_up {
-            self.session.connecting().unwrap_or_default()
-        } else {
-            id
-        };
-        if let Some(code) = code
-            && failed != ExchangeId(0)
-            && host.exchange(failed).text(Field::Code).is_none()
-        {
-            host.exchange(failed).set(Field::Code, code, VALUE_MAX);
-        }
-        if certain {
-            self.stray = 0;
-        }
-        if certain && is_over {
-            self.pop();
-        }
-        if sets_up {
-            self.session.connected_ns = now;
-            if code.is_some() {
-                self.session.connect_failed(Fault::None, now, host);
-            }
-        }
-        self.prove(host);
-        if certain && is_over {
-            self.session.finish(id, Fault::None, now, host);
-        }
     }
 
     /// Removes the oldest, which is over. What is being sent cannot join it any more.

@@ -3,9 +3,11 @@
 //! Answers name the request that they belong to. What sets a connection up (hello, SASL) belongs to its making, which is an
 //! exchange of its own once the connection is used for something: those on which drivers only watch their servers make none.
 //!
-//! Not read: what is inside compressed messages (they are exchanges without a name), and messages of the time before OP_MSG.
+//! Not read: what is inside messages compressed with Zstandard (they are exchanges without a name), and messages of the time
+//! before OP_MSG.
 
 mod bson;
+mod compressed;
 mod message;
 #[cfg(test)]
 mod tests;
@@ -14,15 +16,17 @@ use super::ring::Ring;
 use super::session::Session;
 use crate::db::mongodb::{is_command, names_collection};
 use crate::exchange::{Fault, Field, Kind, System, VALUE_MAX};
+use crate::protocol::wide::WideId;
 use crate::protocol::{Direction, Ended, ExchangeId, Host, Probe};
 use bson::{Event, Want};
+use compressed::Compressed;
 pub(in crate::protocol) use message::begins;
 use message::{Messages, Next};
 
 /// Longest prefix of a direction that [`probe`] wants to see, bytes.
 pub(in crate::protocol) const PREFIX_MAX: usize = 32;
 /// How many exchanges may wait for an answer; more are not recorded.
-const PENDING: usize = 16;
+const PENDING: usize = 12;
 
 /// Judges the first bytes of both directions: the client begins.
 pub(in crate::protocol) fn probe(in_prefix: &[u8], out_prefix: &[u8]) -> Probe {
@@ -100,6 +104,9 @@ pub(in crate::protocol) struct Machine {
     used: bool,
     /// When the last answer came that belongs to its making.
     set_up_ns: u64,
+    /// What the server sends, and the client; and where that is made readable.
+    compressed: [Compressed; 2],
+    wide: Option<WideId>,
     requests: Messages,
     answers: Messages,
     asked: Body,
@@ -135,7 +142,11 @@ impl Machine {
     }
 
     pub(super) fn feed<H: Host>(&mut self, dir: Direction, bytes: &[u8], now: u64, host: &mut H) {
-        let asks = self.session.is_clients(dir);
+        self.unpack(self.session.is_clients(dir), bytes, now, host);
+    }
+
+    /// Reads messages that are not compressed.
+    fn read<H: Host>(&mut self, asks: bool, bytes: &[u8], now: u64, host: &mut H) {
         let mut rest = bytes;
         while !rest.is_empty() && !self.session.over {
             let used = if asks {
@@ -149,21 +160,20 @@ impl Machine {
 
     /// Passes over `n` bytes that were not seen.
     pub(super) fn skip<H: Host>(&mut self, dir: Direction, n: u64, now: u64, host: &mut H) {
-        let messages = if self.session.is_clients(dir) {
+        let asks = self.session.is_clients(dir);
+        let messages = if asks {
             &mut self.requests
         } else {
             &mut self.answers
         };
-        if !messages.skip(n) {
+        if !messages.skip(n) || !self.compressed[usize::from(asks)].skip(n) {
             self.conclude(Fault::None, now, host);
         }
     }
 
     pub(super) fn ended<H: Host>(&mut self, dir: Direction, how: Ended, now: u64, host: &mut H) {
-        if let Some(fault) = self
-            .session
-            .fault_of_end(dir, how, self.answers.is_between())
-        {
+        let between = self.compressed[0].is_between();
+        if let Some(fault) = self.session.fault_of_end(dir, how, between) {
             self.conclude(fault, now, host);
         }
     }
@@ -174,7 +184,6 @@ impl Machine {
 
     fn feed_request<H: Host>(&mut self, rest: &[u8], now: u64, host: &mut H) -> usize {
         if self.requests.is_between() {
-            self.begun_ns = now;
             self.asked = Body::default();
         }
         let (used, next) = self.requests.next(rest);
@@ -449,6 +458,9 @@ impl Machine {
         }
         while let Some(entry) = self.pending.pop() {
             self.session.finish(entry.id, fault, now, host);
+        }
+        if let Some(wide) = self.wide.take() {
+            host.release_wide(wide);
         }
     }
 }

@@ -5,11 +5,12 @@
 //! each in their order. What a message of an answer is says itself wherever possible: inside of TLS only one side's
 //! capabilities are known.
 //!
-//! Not followed: compressed connections (after their login), replication.
+//! Not followed: connections compressed with Zstandard (after their login), replication.
 
 mod answer;
 mod client;
 mod command;
+pub(in crate::protocol) mod compressed;
 mod login;
 mod packets;
 mod server;
@@ -121,6 +122,8 @@ pub(in crate::protocol) struct Machine {
     prepared: u32,
     last: u64,
     wide: Option<WideId>,
+    /// Both sides compress, since the login.
+    compresses: bool,
 }
 
 impl Machine {
@@ -157,8 +160,25 @@ impl Machine {
 
     pub(super) fn feed<H: Host>(&mut self, dir: Direction, bytes: &[u8], now: u64, host: &mut H) {
         let clients = self.session.is_clients(dir);
+        if self.compresses {
+            self.unpack(clients, bytes, now, host);
+        } else {
+            self.read(clients, bytes, now, host);
+        }
+        if self.ends && self.waiting.is_empty() {
+            self.conclude(Fault::None, now, host);
+        }
+    }
+
+    /// Whether what comes from that side is of any interest.
+    fn reads(&self, clients: bool) -> bool {
+        !self.session.over && self.tls.is_none() && !(clients && self.ends)
+    }
+
+    /// Reads packets as they are.
+    fn read<H: Host>(&mut self, clients: bool, bytes: &[u8], now: u64, host: &mut H) {
         let mut rest = bytes;
-        while !self.session.over && self.tls.is_none() && !(clients && self.ends) {
+        while self.reads(clients) {
             let packets = if clients {
                 &mut self.sent
             } else {
@@ -190,14 +210,13 @@ impl Machine {
                 self.conclude(Fault::None, now, host);
             }
         }
-        if self.ends && self.waiting.is_empty() {
-            self.conclude(Fault::None, now, host);
-        }
     }
 
     /// Passes over `n` bytes that were not seen.
     pub(super) fn skip<H: Host>(&mut self, dir: Direction, n: u64, now: u64, host: &mut H) {
-        let counted = if self.session.is_clients(dir) {
+        let counted = if self.compresses {
+            false
+        } else if self.session.is_clients(dir) {
             let parameters = self.kind == Command::LongData
                 || (self.kind == Command::Execute && self.numbered == 4);
             let known = match self.sending {

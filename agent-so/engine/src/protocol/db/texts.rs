@@ -1,6 +1,7 @@
 //! Texts that a connection remembers: prepared statements, and what else is referred to later by a name or number.
 
 use crate::exchange::Field;
+use crate::hash::{START, fnv1a};
 use crate::protocol::wide::WideId;
 use crate::protocol::{ExchangeId, Host};
 
@@ -200,16 +201,14 @@ pub(in crate::protocol) fn recall(wide: WideId, key: u64, id: ExchangeId, host: 
     }
 }
 
-/// The key of an empty name in a `space`, apart from those of the others (FNV-1a).
+/// The key of an empty name in a `space`, apart from those of the others.
 pub(in crate::protocol) fn key_begins(space: u8) -> u64 {
-    0xcbf2_9ce4_8422_2325 ^ u64::from(space)
+    START ^ u64::from(space)
 }
 
 /// The key of a name that `bytes` go on with.
 pub(in crate::protocol) fn key_goes_on(key: u64, bytes: &[u8]) -> u64 {
-    bytes.iter().fold(key, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
-    })
+    fnv1a(key, bytes)
 }
 
 /// The key of a name in a `space`.

@@ -96,6 +96,16 @@ const OTHERS: &[(&str, &[u8], &[u8])] = &[
         b"003egit-upload-pack /project.git\0host=h\0",
         b"00a1ref",
     ),
+    (
+        "tds that does not begin with its version",
+        b"\x12\x01\0\x14\0\0\0\0\x01\0\x06\0\x01\xff\0\0\0\0\0\0",
+        b"\x04\x01\0\x2b\0\0\x01\0",
+    ),
+    (
+        "tds of sybase",
+        b"\x02\0\x02\0\0\0\0\0host\0\0\0\0",
+        b"\x04\x01\0\x2b\0\0\0\0",
+    ),
     ("http 0.9", b"GET /\r\n", b"<html></html>"),
     (
         "text",

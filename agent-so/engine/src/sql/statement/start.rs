@@ -285,7 +285,7 @@ impl Statement<'_, '_> {
         self.operation.1 = self.summary.len();
     }
 
-    fn is(&self, token: Token, word: &[u8]) -> bool {
+    pub(super) fn is(&self, token: Token, word: &[u8]) -> bool {
         self.source[token.start..token.end].eq_ignore_ascii_case(word)
     }
 }

@@ -3,7 +3,7 @@
 /// Bytes of a header.
 pub(super) const HEADER: usize = 9;
 /// Longest frame that a server takes or sends by default, bytes, with room to spare (`native_transport_max_frame_size`).
-const LENGTH_MAX: u32 = 256 * 1024 * 1024;
+pub(super) const LENGTH_MAX: u32 = 256 * 1024 * 1024;
 /// The highest bit of the version: from the server.
 pub(super) const ANSWER: u8 = 0x80;
 
@@ -58,7 +58,11 @@ pub(super) struct Header {
 impl Header {
     /// `None`: it is none of this protocol.
     pub(super) fn read(bytes: [u8; HEADER]) -> Option<Self> {
-        let [version, flags, s1, s2, opcode, length @ ..] = bytes;
+        let [version, mut flags, s1, s2, opcode, length @ ..] = bytes;
+        // There only segments are compressed, but Java's driver says it of frames.
+        if version & !ANSWER == V5 {
+            flags &= !COMPRESSED;
+        }
         let header = Self {
             version,
             flags,

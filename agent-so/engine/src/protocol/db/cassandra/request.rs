@@ -3,6 +3,7 @@
 use super::super::texts::key_of;
 use super::cursor::{Cursor, Got};
 use super::frame::{self, Header};
+use crate::inflate::Method;
 
 /// Set in keys that name not the text of a statement, but its keyspace.
 pub(super) const KEYSPACE_OF: u64 = 1 << 63;
@@ -104,8 +105,9 @@ pub(super) struct Request {
     flags: u32,
     has_names: bool,
     is_compression: bool,
-    /// The connection's segments will be compressed.
-    pub(super) is_lz4: bool,
+    /// The client asks for compression; how, where that can be read.
+    pub(super) compresses: bool,
+    pub(super) method: Method,
     /// A STARTUP names the language.
     pub(super) is_cql: bool,
     /// Its number plus one; 0: none was read.
@@ -120,7 +122,8 @@ impl Request {
             cursor: Cursor::new(header.length),
             opcode: header.opcode,
             version: header.version,
-            is_lz4: self.is_lz4,
+            compresses: self.compresses,
+            method: self.method,
             ..Self::default()
         };
         if header.flags & frame::COMPRESSED != 0 {
@@ -217,7 +220,14 @@ impl Request {
             }
             Step::OptionValueLen => self.keep(Step::OptionValue),
             Step::OptionValue => {
-                self.is_lz4 |= self.is_compression;
+                if self.is_compression {
+                    self.compresses = true;
+                    self.method = match self.cursor.kept() {
+                        name if name.eq_ignore_ascii_case(b"lz4") => Method::Lz4,
+                        name if name.eq_ignore_ascii_case(b"snappy") => Method::Snappy,
+                        _ => Method::Plain,
+                    };
+                }
                 self.more_options(self.pairs - 1);
             }
             Step::TextLen => {

@@ -4,7 +4,7 @@ use super::bson::{self, Document};
 
 const HEADER: u8 = 16;
 /// Longest message: what servers accept is 48,000,000 bytes.
-const LONGEST: u32 = 64 * 1024 * 1024;
+pub(super) const LONGEST: u32 = 64 * 1024 * 1024;
 
 pub(super) const REPLY: u32 = 1;
 pub(super) const QUERY: u32 = 2004;

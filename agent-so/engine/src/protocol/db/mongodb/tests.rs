@@ -8,6 +8,8 @@ use crate::protocol::{Ended, Verdict};
 use Step::{Close, In, Out};
 use proptest::prelude::*;
 
+mod compressed;
+
 fn element(kind: u8, name: &str, value: &[u8]) -> Vec<u8> {
     [&[kind], name.as_bytes(), b"\0", value].concat()
 }
@@ -171,7 +173,7 @@ fn a_command_and_its_answer() {
             "shop.createUser -",
         ),
         (
-            message(7, 0, 2012, b"\xdd\x07\0\0\x99\0\0\0\x01snappy"),
+            message(7, 0, 2012, b"\xdd\x07\0\0\x99\0\0\0\x03packed"),
             "-.- -",
         ),
     ] {
@@ -241,7 +243,7 @@ fn what_went_wrong_has_a_code() {
             " 64",
         ),
         (wrong(&[nested("other", &[int("code", 64)]), ok(1.0)]), ""),
-        (message(9, 7, 2012, b"\xdd\x07\0\0\x99\0\0\0\x01snappy"), ""),
+        (message(9, 7, 2012, b"\xdd\x07\0\0\x99\0\0\0\x03packed"), ""),
     ] {
         let (spans, _) = run(&[Out(find(7)), In(answer), Close]);
         assert_eq!(spans[1], format!("{FIND} 10-20{shown}"));
@@ -515,14 +517,14 @@ proptest! {
                 2 => command(id, "saslStart", int("saslStart", 1), &[string("payload", "hush")]),
                 3 => command(id, "hello", int("hello", 1), &[]),
                 4 => msg(id, 0, 2, &[string("delete", "items")]),
-                _ => message(id, 0, 2012, b"\xdd\x07\0\0\x99\0\0\0\x01snappy"),
+                _ => message(id, 0, 2012, b"\xdd\x07\0\0\x99\0\0\0\x03packed"),
             };
             let answer = match reply {
                 0 | 1 => done(id),
                 2 => msg(50 + id, id, 0, &[ok(0.0), int("code", 5)]),
                 3 => msg(id + 1, id, 2, &[nested("cursor", &[array("nextBatch", 2, &[])]), ok(1.0)]),
                 4 => msg(50 + id, id, 0, &[array("writeErrors", 2, &[int("code", 4)]), ok(1.0)]),
-                _ => message(50 + id, id, 2012, b"\xdd\x07\0\0\x99\0\0\0\x01snappy"),
+                _ => message(50 + id, id, 2012, b"\xdd\x07\0\0\x99\0\0\0\x03packed"),
             };
             steps.extend([Out(request), In(answer)]);
         }

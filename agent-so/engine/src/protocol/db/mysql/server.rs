@@ -108,7 +108,15 @@ impl Machine {
                 self.connect_ends(false, Fault::None, now, host);
                 self.settle(message);
                 self.phase = Phase::Commands;
-                self.common & (can::COMPRESS | can::ZSTD) == 0
+                self.compresses = self.common & can::COMPRESS != 0;
+                if !self.compresses {
+                    return self.common & can::ZSTD == 0;
+                }
+                self.wide = self.wide.or_else(|| host.wide());
+                if let Some(wide) = self.wide {
+                    host.wide_mut(wide).packets = Default::default();
+                }
+                self.wide.is_some()
             }
             Some(0xff) => {
                 self.connect_refused(message, now, host);
@@ -139,7 +147,9 @@ impl Machine {
             return false;
         };
         let begins = !std::mem::replace(&mut self.answering, true);
-        if begins && number != entry.number && message.is() != Is::Error {
+        // Where it is compressed, servers go on with the numbers of what that is in.
+        let fits = number == entry.number || self.compresses;
+        if begins && !fits && message.is() != Is::Error {
             return false;
         }
         let meaning = self
