@@ -1,5 +1,5 @@
 // ioredis (context/bridge/node.rs) where it makes pipelines by itself (`enableAutoPipelining`): one is all that was asked in a turn, by
-// whomever. What several have asked for is nobody's.
+// whomever, and leaves in any other's. What several have asked for is nobody's.
 const follow_ioredis = (requests, nobody, replace, mine) => {
   const pipelines = Object.entries(require.cache)
     .filter(([file, { exports }]) => /[\\/]ioredis[\\/]built[\\/]Pipeline\.js$/.test(file) && exports.default?.prototype)
@@ -13,9 +13,7 @@ const follow_ioredis = (requests, nobody, replace, mine) => {
       return Reflect.apply(original, this, args);
     });
     replace(pipeline, 'exec', (original) => function (...args) {
-      return askers.has(this) && askers.get(this) === undefined
-        ? requests.run(nobody, () => Reflect.apply(original, this, args))
-        : Reflect.apply(original, this, args);
+      return requests.run(askers.get(this) ?? nobody, () => Reflect.apply(original, this, args));
     });
   }
   return pipelines.length > 0;
