@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Iterator
 
 import pytest
 
+from harness import client
 from harness.apps import GUNICORN
 from harness.assertions import Expect, assert_root, assert_spans, matching
 from harness.databases.calls import Calls
@@ -20,8 +23,9 @@ from harness.processes import PYTHON, Launcher, Program
 from harness.queries import connect, query
 from harness.receiver import Receiver
 from harness.scenarios import PROGRAMS
-from harness.tls import certificates
 from harness.scenarios.node import MODULES
+from harness.spans import Span
+from harness.tls import certificates
 
 CALLS = PROGRAMS / "databases/redis_calls.py"
 NOBODY = "127.83.76.65"
@@ -219,6 +223,28 @@ def test_node_gathers(launcher: Launcher, receiver: Receiver, redis_server: Redi
     assert fire(receiver, program.port, "/multi", rounds=ROUNDS, calls=2, at_once=5) == Counts(2 * 5 * ROUNDS, 0, 0)
     beats = [span for span in receiver.spans if span.attributes.get("db.query.text") == "GET beat"]
     assert len(beats) > ROUNDS and not any(span.parent_id for span in beats)
+
+
+def test_node_pipelines_by_itself(launcher: Launcher, receiver: Receiver, redis_server: Redis) -> None:
+    """ioredis with `enableAutoPipelining`: what several have asked for is one pipeline, of nobody's."""
+    total = 90  # a third of them in fives
+    program = start_node(launcher, redis_server, port=free_port())
+    client.get(program.port, "/alone?id=first")  # it connects
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(lambda n: client.get(program.port, f"/{'alone' if n % 3 else 'auto'}?id={n}"), range(total)))
+
+    def asked(span: Span) -> list[str]:
+        return re.findall(r"get q(\d+)", span.attributes.get("db.query.text", ""))
+
+    spans = receiver.wait_for(lambda spans: sum(map(len, map(asked, spans))) >= total and sum(s.kind == "SERVER" for s in spans) >= total)
+    by_id = {span.span_id: span for span in spans}
+    assert sorted(int(n) for span in spans for n in asked(span)) == list(range(total))
+    assert max(len(asked(span)) for span in spans) > 1
+    for span in spans:
+        if len(asked(span)) == 1:
+            assert by_id[span.parent_id].url.endswith(f"id={asked(span)[0]}")
+        elif asked(span):
+            assert not span.parent_id, span
 
 
 def test_node_calls(launcher: Launcher, receiver: Receiver, redis_server: Redis) -> None:

@@ -1,5 +1,6 @@
 // GET /ioredis?id=7, /redis?id=7: a command that names q7 by a client that all requests share (both pipeline what is sent at once);
-// /pipeline?id=7 sends two, /shapes?id=7 four, one after the other, one of them large, /multi?id=7 a transaction. With BEAT nobody asks,
+// /pipeline?id=7 sends two, /shapes?id=7 four, one after the other, one of them large, /multi?id=7 a transaction;
+// /auto?id=7 and /alone?id=7 one that makes pipelines by itself: the former when five have come. With BEAT nobody asks,
 // too, all the time. With CA the modern client speaks TLS. `redis.js calls`: commands one after the other.
 const http = require("http");
 const Redis = require("ioredis");
@@ -7,6 +8,7 @@ const { createClient } = require("redis");
 
 const port = Number(process.env.REDIS_PORT);
 const shared = new Redis({ port, lazyConnect: true });
+const gathering = new Redis({ port, lazyConnect: true, enableAutoPipelining: true });
 const tls = process.env.CA && { tls: true, host: "localhost", ca: require("fs").readFileSync(process.env.CA) };
 const modern = createClient({ socket: { port: Number(process.env.TLS_PORT ?? port), ...tls } });
 
@@ -15,6 +17,15 @@ async function beat() {
     await modern.get("beat");
     await new Promise((done) => setTimeout(done, 1));
   }
+}
+
+/** Is over for five at once. */
+const waiting = [];
+function five() {
+  return new Promise((go) => {
+    waiting.push(go);
+    if (waiting.length === 5) for (const each of waiting.splice(0)) each();
+  });
 }
 
 async function shapes(key) {
@@ -42,6 +53,8 @@ async function main() {
       const key = `q${url.searchParams.get("id")}`;
       if (url.pathname === "/redis") await modern.get(key);
       else if (url.pathname === "/shapes") await shapes(key);
+      else if (url.pathname === "/auto") await five().then(() => gathering.get(key));
+      else if (url.pathname === "/alone") await gathering.get(key);
       else if (url.pathname === "/multi") await modern.multi().get(key).get(`${key}:b`).exec();
       else if (url.pathname === "/pipeline") await shared.pipeline().get(key).get("other").exec();
       else if (url.pathname === "/later") await new Promise((done) => setTimeout(done, Number(url.searchParams.get("delay")))).then(() => shared.get(key));

@@ -52,6 +52,8 @@ pub(super) struct Recorder {
     pub(super) greeted: System,
     /// One thread sends all.
     pub(super) same_sender: bool,
+    /// Places of which it was told whom they are for.
+    pub(super) told: Vec<u32>,
 }
 
 pub(super) const FIELDS: [Field; 15] = [
@@ -225,6 +227,10 @@ impl Host for Recorder {
 
     fn same_sender(&self) -> bool {
         self.same_sender
+    }
+
+    fn is_told(&self, place: u32) -> bool {
+        self.told.contains(&place)
     }
 
     fn follows(&self, kind: Kind, _: System) -> bool {

@@ -32,6 +32,7 @@ const SCRIPT: &str = concat!(
     include_str!("assets/pg.js"),
     include_str!("assets/mysql2.js"),
     include_str!("assets/redis.js"),
+    include_str!("assets/ioredis.js"),
     include_str!("assets/memjs.js"),
     include_str!("assets/node.js")
 );

@@ -159,7 +159,7 @@ try {
     requests.run(EVENT, follow_http2, socket, { native, tokens, requests, nobody: EVENT, asking, replace, begin, tell_route });
   };
 
-  let drivers = [follow_pg, follow_mysql2, follow_redis, follow_memjs];
+  let drivers = [follow_pg, follow_mysql2, follow_redis, follow_ioredis, follow_memjs];
   let files_seen = 0;
   /** Follows clients of databases once the program has loaded them. */
   const look_for_drivers = () => {

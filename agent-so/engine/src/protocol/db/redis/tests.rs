@@ -372,6 +372,32 @@ fn libraries_that_gather_what_many_ask_for() {
 }
 
 #[test]
+fn what_is_told_of_by_its_place_is_one_of_its_own() {
+    let (ping, get) = (command(&["PING"]), command(&["GET", "key"]));
+    let pipeline = commands(&[&["PING"], &["PING"], &["GET", "key"], &["PING"]]);
+    let places = [0, ping.len(), 2 * ping.len(), 2 * ping.len() + get.len()].map(|at| at as u32);
+    for told in [vec![], vec![places[1]], vec![places[1], places[2]]] {
+        for cut in 0..pipeline.len() {
+            let (mut host, mut stream) = (Recorder::default(), crate::protocol::Stream::default());
+            host.told.clone_from(&told);
+            for part in [&pipeline[..cut], &pipeline[cut..]] {
+                stream.feed(Direction::Out, part, 10, &mut host);
+            }
+            stream.close(20, &mut host);
+            let found = host.exchanges.iter().map(|ex| ex.db.place);
+            let expected = if told.is_empty() {
+                &places[..1]
+            } else {
+                &places
+            };
+            assert_eq!(found.collect::<Vec<_>>(), expected, "{told:?} {cut}");
+            let mixed = host.exchanges.iter().filter(|ex| ex.db.is_mixed).count();
+            assert_eq!(mixed, expected.len() - 1);
+        }
+    }
+}
+
+#[test]
 fn an_answer_while_a_pipeline_is_still_being_sent() {
     let ping = command(&["PING"]);
     let cut = [&ping[..], &ping[..5]].concat();
