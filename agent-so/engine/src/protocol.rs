@@ -100,7 +100,8 @@ impl Probe {
 type Judge = fn(&[u8], &[u8]) -> Probe;
 
 /// What the agent keeps of one connection: 736 bytes at most, no pointers, no heap, and all-zero bytes are a fresh
-/// one. No call allocates, recurses or blocks.
+/// one. No call allocates, recurses or blocks. Each machine reads in a frame of its own: together they would be more than
+/// a hook may take of a program's stack.
 ///
 /// Times are monotonic nanoseconds of the agent's clock: when the bytes were read, or (for those that may start
 /// a request, before; otherwise after) written.
@@ -160,17 +161,8 @@ impl Stream {
             Stage::Http1(machine) => {
                 machine.feed(dir, bytes, now_ns, host);
                 if let Some(beyond) = machine.tunnel() {
-                    let (role, upgraded) = (machine.role(), machine.upgraded());
                     let rest = &bytes[bytes.len() - beyond..];
-                    if let Some(id) = upgraded {
-                        let machine = http2::Machine::upgraded(role, id, now_ns, host);
-                        self.stage = Stage::Http2(machine);
-                        self.stage.read(dir, rest, now_ns, host);
-                    } else {
-                        self.stage = Stage::Tunnel;
-                        self.detector = Detector::default();
-                        self.in_tunnel(dir, rest, now_ns, host);
-                    }
+                    self.leave_http1(dir, rest, now_ns, host);
                 }
             }
             Stage::Http2(machine) => machine.feed(dir, bytes, now_ns, host),
@@ -183,6 +175,23 @@ impl Stream {
             Stage::Opaque => {}
         }
         self.verdict()
+    }
+
+    /// HTTP/1 ends here, and `rest` is another protocol's.
+    #[inline(never)]
+    fn leave_http1(&mut self, dir: Direction, rest: &[u8], now_ns: u64, host: &mut impl Host) {
+        let Stage::Http1(machine) = &self.stage else {
+            return;
+        };
+        if let Some(id) = machine.upgraded() {
+            let machine = http2::Machine::upgraded(machine.role(), id, now_ns, host);
+            self.stage = Stage::Http2(machine);
+            self.stage.read(dir, rest, now_ns, host);
+        } else {
+            self.stage = Stage::Tunnel;
+            self.detector = Detector::default();
+            self.in_tunnel(dir, rest, now_ns, host);
+        }
     }
 
     /// Takes note of `n` bytes that passed in `dir` without being visible (`sendfile`, `splice`, `MSG_TRUNC`).
@@ -437,6 +446,7 @@ impl Stream {
         Verdict::Tracked
     }
 
+    #[inline(never)]
     fn detect(&mut self, dir: Direction, bytes: &[u8], now_ns: u64, host: &mut impl Host) {
         let before = self.detector.kept(dir);
         if self.look_for_tls(dir, bytes, now_ns, host) {
@@ -446,15 +456,16 @@ impl Stream {
             Found::More => {}
             Found::No => self.stage = Stage::Opaque,
             Found::Yes(protocol, role) => {
-                self.stage = match protocol {
-                    Protocol::Http1 => Stage::Http1(http1::Machine::new(role)),
-                    Protocol::Http2 => Stage::Http2(http2::Machine::new(role)),
-                    Protocol::FastCgi => Stage::FastCgi(fastcgi::Machine::new(role)),
-                    Protocol::Db(system) => match db::Machine::new(system, role) {
-                        Some(machine) if host.follows(role, system) => Stage::Db(machine),
-                        _ => Stage::Opaque,
-                    },
-                };
+                match protocol {
+                    Protocol::Http1 => self.enter(|| Stage::Http1(http1::Machine::new(role))),
+                    Protocol::Http2 => self.enter(|| Stage::Http2(http2::Machine::new(role))),
+                    Protocol::FastCgi => self.enter(|| Stage::FastCgi(fastcgi::Machine::new(role))),
+                    Protocol::Db(system) if host.follows(role, system) => {
+                        let machine = || db::Machine::new(system, role);
+                        self.enter(|| machine().map_or(Stage::Opaque, Stage::Db));
+                    }
+                    Protocol::Db(_) => self.stage = Stage::Opaque,
+                }
                 // Only the bytes of the request itself can have decided this. What the other direction has said
                 // before is no answer to it: it belongs to something that was not seen from its start, as on a
                 // connection that was handed over. In HTTP/2 either side may begin.
@@ -509,6 +520,13 @@ impl Stream {
     }
 
     /// Something else than HTTP from here on: it is only followed to learn whether it is TLS.
+    /// In a frame of its own, which takes a copy of the stage.
+    #[inline(never)]
+    fn enter(&mut self, stage: impl FnOnce() -> Stage) {
+        self.stage = stage();
+    }
+
+    #[inline(never)]
     fn in_tunnel(&mut self, dir: Direction, bytes: &[u8], now_ns: u64, host: &mut impl Host) {
         let tls = self.look_for_tls(dir, bytes, now_ns, host);
         if !tls && self.detector.hello().1 == Hello::No {

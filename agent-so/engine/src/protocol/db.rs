@@ -78,14 +78,14 @@ impl Machine {
     /// For a new connection to (or at) a `system`; `None`: its bytes are not read.
     pub(super) fn new(system: System, role: Kind) -> Option<Self> {
         match system {
-            System::Redis => made(role, redis::Machine::new, Self::Redis),
-            System::ClickHouse => made(role, clickhouse::Machine::new, Self::ClickHouse),
-            System::PostgreSql => made(role, postgresql::Machine::new, Self::PostgreSql),
-            System::MySql => made(role, mysql::Machine::new, Self::MySql),
-            System::Memcached => made(role, memcached::Machine::new, Self::Memcached),
-            System::MongoDb => made(role, mongodb::Machine::new, Self::MongoDb),
-            System::Cassandra => made(role, cassandra::Machine::new, Self::Cassandra),
-            System::SqlServer => made(role, sqlserver::Machine::new, Self::SqlServer),
+            System::Redis => made(|| Self::Redis(redis::Machine::new(role))),
+            System::ClickHouse => made(|| Self::ClickHouse(clickhouse::Machine::new(role))),
+            System::PostgreSql => made(|| Self::PostgreSql(postgresql::Machine::new(role))),
+            System::MySql => made(|| Self::MySql(mysql::Machine::new(role))),
+            System::Memcached => made(|| Self::Memcached(memcached::Machine::new(role))),
+            System::MongoDb => made(|| Self::MongoDb(mongodb::Machine::new(role))),
+            System::Cassandra => made(|| Self::Cassandra(cassandra::Machine::new(role))),
+            System::SqlServer => made(|| Self::SqlServer(sqlserver::Machine::new(role))),
             _ => None,
         }
     }
@@ -157,8 +157,8 @@ impl Machine {
 
 /// In a frame of its own: those of all of them would be more than a hook may take.
 #[inline(never)]
-fn made<M>(role: Kind, new: fn(Kind) -> M, machine: fn(M) -> Machine) -> Option<Machine> {
-    Some(machine(new(role)))
+fn made(machine: impl FnOnce() -> Machine) -> Option<Machine> {
+    Some(machine())
 }
 
 /// Whether what a client says to one of these can begin with `front`, where it can be no request of HTTP.

@@ -134,6 +134,7 @@ impl Machine {
             && self.requests.is_between()
     }
 
+    #[inline(never)]
     pub(super) fn feed<H: Host>(&mut self, dir: Direction, bytes: &[u8], now: u64, host: &mut H) {
         if dir == self.request_direction() {
             self.feed_request(bytes, now, host);

@@ -258,6 +258,7 @@ impl Machine {
             && self.frames[dir as usize].is_between()
     }
 
+    #[inline(never)]
     pub(super) fn feed<H: Host>(&mut self, dir: Direction, bytes: &[u8], now: u64, host: &mut H) {
         let mut rest = bytes;
         if dir == Direction::Out && !bytes.is_empty() {

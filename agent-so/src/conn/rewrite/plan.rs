@@ -141,6 +141,7 @@ unsafe fn copy(bytes: Stretch<'_>, from: usize, out: &mut [u8]) {
 /// Feeds what is about to be sent to a database, up to [`HEAD_LIMIT`]: the answer may be read by another thread before the call
 /// has returned. A call that is repeated because it took only a part was fed before. Returns the record of the request that begins
 /// there.
+#[inline(never)]
 fn feed_ahead(at: &At, inner: &mut Inner, program: Stretch<'_>) -> Option<u32> {
     let new = Stretch {
         from: program.to.min(program.from + inner.meta.fed_ahead),
@@ -164,6 +165,7 @@ fn feed_ahead(at: &At, inner: &mut Inner, program: Stretch<'_>) -> Option<u32> {
 }
 
 /// The plan for a write that is all of a statement, which was fed and gets the context of its span as a comment.
+#[inline(never)]
 fn comment_on<'a>(
     at: &At,
     inner: &mut Inner,
@@ -318,6 +320,7 @@ fn front<'a>(program: Stretch<'_>, room: &'a mut [u8; FRONT]) -> &'a [u8] {
 }
 
 /// Looks for the end of a request's head in what the program is about to write.
+#[inline(never)]
 fn find_head(mut scan: RequestScan, program: Stretch<'_>) -> Option<Head> {
     look(program, |bytes| scan.push(bytes) == Scan::More);
     scan.head()

@@ -152,6 +152,7 @@ impl Machine {
         waiting.or(self.session.connecting())
     }
 
+    #[inline(never)]
     pub(super) fn feed<H: Host>(&mut self, dir: Direction, bytes: &[u8], now: u64, host: &mut H) {
         let asks = self.session.is_clients(dir);
         let mut rest = bytes;

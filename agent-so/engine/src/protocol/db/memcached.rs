@@ -151,6 +151,7 @@ impl Machine {
         self.drop_answered(now, host);
     }
 
+    #[inline(never)]
     pub(super) fn feed<H: Host>(&mut self, dir: Direction, bytes: &[u8], now: u64, host: &mut H) {
         let Some(first) = bytes.first() else { return };
         if matches!(self.syntax, Syntax::Unknown) {

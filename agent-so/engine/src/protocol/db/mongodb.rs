@@ -132,6 +132,7 @@ impl Machine {
         self.session.connecting().or_else(waiting).or(read)
     }
 
+    #[inline(never)]
     pub(super) fn feed<H: Host>(&mut self, dir: Direction, bytes: &[u8], now: u64, host: &mut H) {
         self.unpack(self.session.is_clients(dir), bytes, now, host);
     }

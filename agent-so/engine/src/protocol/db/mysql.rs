@@ -158,6 +158,7 @@ impl Machine {
         self.tls.map(usize::from)
     }
 
+    #[inline(never)]
     pub(super) fn feed<H: Host>(&mut self, dir: Direction, bytes: &[u8], now: u64, host: &mut H) {
         let clients = self.session.is_clients(dir);
         if self.compresses {

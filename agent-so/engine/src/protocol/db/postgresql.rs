@@ -103,6 +103,7 @@ impl Machine {
         self.tls
     }
 
+    #[inline(never)]
     pub(super) fn feed<H: Host>(&mut self, dir: Direction, bytes: &[u8], now: u64, host: &mut H) {
         if self.session.is_clients(dir) {
             self.feed_client(bytes, now, host);

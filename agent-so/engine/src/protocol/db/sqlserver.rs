@@ -155,6 +155,7 @@ impl Machine {
         self.tls.map(|n| n as usize)
     }
 
+    #[inline(never)]
     pub(super) fn feed<H: Host>(&mut self, dir: Direction, bytes: &[u8], now: u64, host: &mut H) {
         let clients = self.session.is_clients(dir);
         self.was_heard |= !clients;
