@@ -92,7 +92,7 @@ def large():
 def older():
     """Asks for versions that this server does not speak, until it does."""
     with Cluster(["127.0.0.1"], port=PORT) as all:
-        print(all.connect("shop").execute("SELECT id FROM items WHERE id = 1").one().id, all.protocol_version)
+        print(all.connect("shop").execute("SELECT key FROM system.local").one().key, all.protocol_version)
 
 
 def tls():

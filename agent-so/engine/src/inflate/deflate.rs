@@ -259,7 +259,7 @@ impl Deflate {
             return Some((0, Step::Wait));
         }
         if let Some(byte) = self.bits.take(8) {
-            output.literal(&[byte as u8])?;
+            output.push(byte as u8)?;
             self.left -= 1;
             return Some((0, Step::On));
         }
@@ -354,7 +354,7 @@ impl Deflate {
                 Found::More => return Some(Step::Wait),
             };
             if symbol < END {
-                if output.literal(&[symbol as u8])? == 0 {
+                if !output.push(symbol as u8)? {
                     return Some(Step::Wait);
                 }
                 self.bits = bits;

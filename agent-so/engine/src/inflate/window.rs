@@ -90,6 +90,22 @@ impl<'a> Output<'a> {
         Some(n)
     }
 
+    /// Puts one byte as it is; false: there is no room now. `None`: there will never be.
+    pub(super) fn push(&mut self, byte: u8) -> Option<bool> {
+        if *self.left == 0 {
+            return None;
+        }
+        let Some(place) = self.out.get_mut(self.made) else {
+            return Some(false);
+        };
+        *place = byte;
+        self.window.bytes[usize::from(self.window.at)] = byte;
+        self.window.advance(1);
+        self.made += 1;
+        *self.left -= 1;
+        Some(true)
+    }
+
     /// Puts `bytes` as they are, as far as there is room, and as many as may be made.
     pub(super) fn plain(&mut self, bytes: &[u8]) -> Option<usize> {
         let n = bytes.len().min(*self.left as usize);
