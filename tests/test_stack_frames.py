@@ -9,8 +9,8 @@ from collections import Counter
 from harness.processes import AGENT
 
 MOST = 1024
-# What runs before main, at the end, or on the agent's own thread.
-ELSEWHERE = re.compile(r"\bagent::(export::(otlp|worker|start|console|encode)|load)\b")
+# What runs before main, at the end, where a library is loaded (the loader itself takes far more), or on the agent's own thread.
+ELSEWHERE = re.compile(r"\bagent::(export::(otlp|worker|start|console|encode)|load|patch)\b")
 FUNCTION = re.compile(r"^[0-9a-f]+ <(.+)>:$")
 TAKES = re.compile(r"\bsub\s+\$0x([0-9a-f]+),%rsp")
 

@@ -461,8 +461,7 @@ impl Stream {
                     Protocol::Http2 => self.enter(|| Stage::Http2(http2::Machine::new(role))),
                     Protocol::FastCgi => self.enter(|| Stage::FastCgi(fastcgi::Machine::new(role))),
                     Protocol::Db(system) if host.follows(role, system) => {
-                        let machine = || db::Machine::new(system, role);
-                        self.enter(|| machine().map_or(Stage::Opaque, Stage::Db));
+                        self.enter_db(system, role);
                     }
                     Protocol::Db(_) => self.stage = Stage::Opaque,
                 }
@@ -524,6 +523,13 @@ impl Stream {
     #[inline(never)]
     fn enter(&mut self, stage: impl FnOnce() -> Stage) {
         self.stage = stage();
+    }
+
+    /// As [`Self::enter`].
+    #[inline(never)]
+    fn enter_db(&mut self, system: System, role: Kind) {
+        self.stage = Stage::Opaque;
+        db::Machine::make(system, role, |machine| self.stage = Stage::Db(machine));
     }
 
     #[inline(never)]

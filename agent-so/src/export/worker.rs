@@ -57,7 +57,8 @@ fn pause(limit: Duration) {
     queue.sleeping.store(0, Ordering::SeqCst);
 }
 
-/// Runs until the process ends.
+/// Runs until the process ends. Not inlined into `contain`, which hooks call too: what they take of a stack is looked at by name.
+#[inline(never)]
 pub(super) fn run(state: &'static State) {
     let settings = settings::get();
     let destination = match settings.config.exporter {

@@ -75,18 +75,29 @@ macro_rules! each {
 }
 
 impl Machine {
-    /// For a new connection to (or at) a `system`; `None`: its bytes are not read.
-    pub(super) fn new(system: System, role: Kind) -> Option<Self> {
+    /// For a new connection to (or at) a `system`: handed to `put`, unless the system's bytes are not read. Moving one about would
+    /// take its size of the stack each time.
+    pub(super) fn make(system: System, role: Kind, put: impl FnOnce(Self)) {
+        // Each in a frame of its own: those of all of them would be more than a hook may take.
+        macro_rules! made {
+            ($name:ident, $module:ident) => {
+                apart(|| {
+                    let mut machine = $module::Machine::default();
+                    machine.take_on(role);
+                    put(Self::$name(machine));
+                })
+            };
+        }
         match system {
-            System::Redis => made(|| Self::Redis(redis::Machine::new(role))),
-            System::ClickHouse => made(|| Self::ClickHouse(clickhouse::Machine::new(role))),
-            System::PostgreSql => made(|| Self::PostgreSql(postgresql::Machine::new(role))),
-            System::MySql => made(|| Self::MySql(mysql::Machine::new(role))),
-            System::Memcached => made(|| Self::Memcached(memcached::Machine::new(role))),
-            System::MongoDb => made(|| Self::MongoDb(mongodb::Machine::new(role))),
-            System::Cassandra => made(|| Self::Cassandra(cassandra::Machine::new(role))),
-            System::SqlServer => made(|| Self::SqlServer(sqlserver::Machine::new(role))),
-            _ => None,
+            System::Redis => made!(Redis, redis),
+            System::ClickHouse => made!(ClickHouse, clickhouse),
+            System::PostgreSql => made!(PostgreSql, postgresql),
+            System::MySql => made!(MySql, mysql),
+            System::Memcached => made!(Memcached, memcached),
+            System::MongoDb => made!(MongoDb, mongodb),
+            System::Cassandra => made!(Cassandra, cassandra),
+            System::SqlServer => made!(SqlServer, sqlserver),
+            _ => {}
         }
     }
 
@@ -155,10 +166,9 @@ impl Machine {
     }
 }
 
-/// In a frame of its own: those of all of them would be more than a hook may take.
 #[inline(never)]
-fn made(machine: impl FnOnce() -> Machine) -> Option<Machine> {
-    Some(machine())
+fn apart(make: impl FnOnce()) {
+    make();
 }
 
 /// Whether what a client says to one of these can begin with `front`, where it can be no request of HTTP.

@@ -79,13 +79,11 @@ pub(in crate::protocol) struct Machine {
 }
 
 impl Machine {
-    pub(super) fn new(role: Kind) -> Self {
-        Self {
-            session: Session::new(System::ClickHouse, role),
-            client: Reader::new(false),
-            server: Reader::new(true),
-            ..Self::default()
-        }
+    /// Of a connection that begins; the machine is a fresh one.
+    pub(super) fn take_on(&mut self, role: Kind) {
+        self.session = Session::new(System::ClickHouse, role);
+        self.client = Reader::new(false);
+        self.server = Reader::new(true);
     }
 
     pub(super) fn role(&self) -> Kind {

@@ -103,12 +103,10 @@ pub(in crate::protocol) struct Machine {
 }
 
 impl Machine {
-    pub(super) fn new(role: Kind) -> Self {
-        Self {
-            session: Session::new(System::Memcached, role),
-            setting_up: true,
-            ..Self::default()
-        }
+    /// Of a connection that begins; the machine is a fresh one.
+    pub(super) fn take_on(&mut self, role: Kind) {
+        self.session = Session::new(System::Memcached, role);
+        self.setting_up = true;
     }
 
     pub(super) fn role(&self) -> Kind {

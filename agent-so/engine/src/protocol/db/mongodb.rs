@@ -109,11 +109,9 @@ pub(in crate::protocol) struct Machine {
 }
 
 impl Machine {
-    pub(super) fn new(role: Kind) -> Self {
-        Self {
-            session: Session::new(System::MongoDb, role),
-            ..Self::default()
-        }
+    /// Of a connection that begins; the machine is a fresh one.
+    pub(super) fn take_on(&mut self, role: Kind) {
+        self.session = Session::new(System::MongoDb, role);
     }
 
     pub(super) fn role(&self) -> Kind {

@@ -127,12 +127,10 @@ pub(in crate::protocol) struct Machine {
 }
 
 impl Machine {
-    pub(super) fn new(role: Kind) -> Self {
-        Self {
-            session: Session::new(System::MySql, role),
-            server: u32::MAX,
-            ..Self::default()
-        }
+    /// Of a connection that begins; the machine is a fresh one.
+    pub(super) fn take_on(&mut self, role: Kind) {
+        self.session = Session::new(System::MySql, role);
+        self.server = u32::MAX;
     }
 
     pub(super) fn role(&self) -> Kind {

@@ -100,12 +100,10 @@ pub(in crate::protocol) struct Machine {
 }
 
 impl Machine {
-    pub(super) fn new(role: Kind) -> Self {
-        Self {
-            session: Session::new(System::Redis, role),
-            setting_up: true,
-            ..Self::default()
-        }
+    /// Of a connection that begins; the machine is a fresh one.
+    pub(super) fn take_on(&mut self, role: Kind) {
+        self.session = Session::new(System::Redis, role);
+        self.setting_up = true;
     }
 
     pub(super) fn role(&self) -> Kind {
