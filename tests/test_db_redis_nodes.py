@@ -156,3 +156,31 @@ def test_connections_that_are_made_again(launcher: Launcher, receiver: Receiver)
         pop = "BLPOP ? ?"
         lost = at(server, pop, error="connection_closed")
         requested("/pop", at(server, "connect"), lost, at(server, "connect"), at(server, pop))
+
+
+def test_node(launcher: Launcher, receiver: Receiver, nodes: Nodes) -> None:
+    """ioredis asks again by itself, when it has read the answer: what it asks then, and what waited for a connection, is nobody's."""
+    first, second, _ = nodes
+    env = {"REDIS_PORT": str(first.port), "NODE_PATH": str(MODULES)}
+    program = launcher.start("node", PROGRAMS / "databases/redis_cluster.js", env=env, port=free_port())
+
+    def get(server: Redis, **more) -> Expect:
+        return at(server, f"get {FIRST}", **more)
+
+    def roots_and_children(key: str, children: list[Expect], roots: list[Expect]) -> None:
+        receiver.clear()
+        assert client.get(program.port, f"/get?key={key}").status == 200
+        expected = (served("/get", program.port, query=f"key={key}"), *children, *roots)
+        request, *rest = assert_spans(receiver.wait_for(len(expected)), *expected)
+        for span in rest[:len(children)]:
+            assert_child(span, request)
+        for span in rest[len(children):]:
+            assert_root(span)
+
+    for span in assert_spans(receiver.wait_for(2), at(first, "connect"), at(first, "cluster SLOTS")):
+        assert_root(span)
+    roots_and_children(FIRST, [at(first, "connect")], [at(first, "info"), get(first)])
+    roots_and_children(SECOND, [at(second, "connect")], [at(second, "info"), at(second, f"get {SECOND}")])
+    roots_and_children(FIRST, [get(first)], [])
+    begin_to_move(nodes)
+    roots_and_children(FIRST, [get(first, status="ASK")], [at(second, "asking"), get(second)])
