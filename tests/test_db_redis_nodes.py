@@ -9,7 +9,7 @@ import pytest
 
 from harness import client
 from harness.apps import GUNICORN
-from harness.assertions import Expect, assert_child, assert_root, assert_spans, matching
+from harness.assertions import Expect, assert_child, assert_root, assert_spans
 from harness.assertions import server as served
 from harness.databases.redis import Redis, ask, cluster
 from harness.ports import free_port
