@@ -262,17 +262,6 @@ def test_switched_off(launcher: Launcher, receiver: Receiver, postgresql: Postgr
     assert_said(receiver, said.connect(), said("SELECT", "SELECT ?", rows=1))
 
 
-def test_the_server_itself(launcher: Launcher, receiver: Receiver) -> None:
-    """Its own spans are off unless they are wanted."""
-    with Postgres(launcher=launcher) as server:
-        launcher.run("psql", server.url("scram", "require"), "-c", "SELECT 1", how=NONE)
-    with Postgres(launcher=launcher, env={"OTEL_INSTRUMENTATION_POSTGRESQL_SERVER_ENABLED": "true"}) as server:
-        for sslmode in ("disable", "require"):
-            launcher.run("psql", server.url("scram", sslmode), "-c", "SELECT 1", how=NONE)
-        spans = receiver.wait_for(2)
-    assert [(span.kind, span.name, span.service) for span in spans] == [("SERVER", "SELECT", "postgresql")] * 2
-
-
 @pytest.mark.parametrize("mode", ["simple", "extended", "prepared"])
 def test_pgbench(launcher: Launcher, receiver: Receiver, postgresql: Postgres, mode: str) -> None:
     """As many spans as statements, and the same outcome."""

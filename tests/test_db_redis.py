@@ -285,17 +285,3 @@ def test_java_gathers(launcher: Launcher, receiver: Receiver, redis_server: Redi
     assert fire(receiver, program.port, "/shapes", rounds=ROUNDS, calls=4) == Counts(4 * ALL, 0, 0)
     beats = [span for span in receiver.spans if span.attributes.get("db.query.text") == "GET beat"]
     assert len(beats) > ROUNDS and not any(span.parent_id for span in beats)
-
-
-def test_the_server_itself(launcher: Launcher, receiver: Receiver) -> None:
-    """Its spans are off unless asked for."""
-    def ping(server: Redis) -> None:
-        done = launcher.run("redis-cli", "-p", str(server.port), "set", "k", "canary", env={"OTEL_SDK_DISABLED": "true"})
-        assert done.out == b"OK\n", done.err
-
-    with Redis(launcher=launcher) as server:
-        ping(server)
-    with Redis(launcher=launcher, env={"OTEL_INSTRUMENTATION_REDIS_SERVER_ENABLED": "true"}) as server:
-        ping(server)
-    (span,) = receiver.wait_for(1)
-    assert (span.kind, span.name, span.service, span.attributes["db.query.text"]) == ("SERVER", "set", "redis", "set k ?")

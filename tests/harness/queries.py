@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from harness.assertions import ANY_IP, ANY_PORT, Expect
@@ -42,3 +43,13 @@ def query(system: str, name: str, *, port: int | None, text: str | None = None, 
 def connect(system: str, *, port: int | None, **more: Any) -> Expect:
     """The span of the making of a connection."""
     return query(system, "connect", port=port, operation="connect", **more)
+
+
+def served(asked: Expect) -> Expect:
+    """The SERVER span of the database itself for what a client sees so."""
+    attributes = dict(asked.attributes)
+    if "network.transport" in attributes:  # a client's end of a Unix socket has no name
+        del attributes["network.peer.address"]
+    else:
+        attributes |= {"client.address": ANY_IP, "network.peer.port": ANY_PORT}
+    return replace(asked, kind="SERVER", attributes=attributes)

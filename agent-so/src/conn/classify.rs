@@ -31,12 +31,18 @@ pub(crate) fn is_followed(family: i32) -> bool {
 /// The other end of a connected socket.
 pub(crate) fn peer_of(fd: i32) -> Endpoint {
     let mut address = [0u8; ADDRESS];
-    endpoint(peer_address(fd, &mut address))
+    endpoint(address_of(End::Theirs, fd, &mut address))
 }
 
-/// The path (or, after `@`, the abstract name) of the UNIX socket at the other end of `fd`.
-pub(crate) fn unix_path(fd: i32, address: &mut [u8; ADDRESS]) -> Option<&[u8]> {
-    let len = peer_address(fd, address).len();
+/// Our end of a connected socket.
+pub(crate) fn local_of(fd: i32) -> Endpoint {
+    let mut address = [0u8; ADDRESS];
+    endpoint(address_of(End::Ours, fd, &mut address))
+}
+
+/// The path (or, after `@`, the abstract name) of the UNIX socket at this end of `fd`.
+pub(crate) fn unix_path(end: End, fd: i32, address: &mut [u8; ADDRESS]) -> Option<&[u8]> {
+    let len = address_of(end, fd, address).len();
     let path = address.get_mut(2..len)?;
     if path.len() > 1 && path[0] == 0 {
         path[0] = b'@';
@@ -48,13 +54,24 @@ pub(crate) fn unix_path(fd: i32, address: &mut [u8; ADDRESS]) -> Option<&[u8]> {
 /// Room for a socket address.
 pub(crate) const ADDRESS: usize = 128;
 
-/// The address at the other end, as the kernel writes it; empty where there is none.
-fn peer_address(fd: i32, address: &mut [u8; ADDRESS]) -> &[u8] {
+/// An end of a connection.
+#[derive(Clone, Copy)]
+pub(crate) enum End {
+    Ours,
+    Theirs,
+}
+
+/// The address at that end, as the kernel writes it; empty where there is none.
+fn address_of(end: End, fd: i32, address: &mut [u8; ADDRESS]) -> &[u8] {
+    let call = match end {
+        End::Ours => libc::SYS_getsockname,
+        End::Theirs => libc::SYS_getpeername,
+    };
     let mut len = ADDRESS as u32;
     // SAFETY: buffer and length outlive the call and agree.
     let got = unsafe {
         raw::call(
-            libc::SYS_getpeername,
+            call,
             [
                 fd as usize,
                 address.as_mut_ptr() as usize,
@@ -122,7 +139,10 @@ mod tests {
             };
             let port = listener.local_addr().unwrap().port();
             let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (accepted, _) = listener.accept().unwrap();
             let peer = peer_of(stream.as_raw_fd());
+            assert_eq!(local_of(accepted.as_raw_fd()), peer);
+            assert_eq!(local_of(stream.as_raw_fd()), peer_of(accepted.as_raw_fd()));
             match peer {
                 Endpoint::V4 { ip, port: p } => {
                     assert!(expected && ip == [127, 0, 0, 1] && p == port)
@@ -145,18 +165,27 @@ mod tests {
             SocketAddr::from_abstract_name(&name).unwrap(),
         ];
         for (address, shown) in addresses.iter().zip(shown) {
-            let _listener = UnixListener::bind_addr(address).unwrap();
+            let listener = UnixListener::bind_addr(address).unwrap();
             let stream = UnixStream::connect_addr(address).unwrap();
-            let mut room = [0; ADDRESS];
-            assert_eq!(
-                unix_path(stream.as_raw_fd(), &mut room),
-                Some(shown.as_bytes())
-            );
+            let (accepted, _) = listener.accept().unwrap();
+            let ends = [
+                (End::Theirs, &stream, Some(shown.as_bytes())),
+                (End::Ours, &stream, None),
+                (End::Theirs, &accepted, None),
+                (End::Ours, &accepted, Some(shown.as_bytes())),
+            ];
+            for (end, stream, path) in ends {
+                let mut room = [0; ADDRESS];
+                assert_eq!(unix_path(end, stream.as_raw_fd(), &mut room), path);
+            }
         }
         std::fs::remove_file(path).unwrap();
         let (unnamed, _other) = UnixStream::pair().unwrap();
-        assert_eq!(unix_path(unnamed.as_raw_fd(), &mut [0; ADDRESS]), None);
-        assert_eq!(unix_path(-1, &mut [0; ADDRESS]), None);
+        assert_eq!(
+            unix_path(End::Theirs, unnamed.as_raw_fd(), &mut [0; ADDRESS]),
+            None
+        );
+        assert_eq!(unix_path(End::Theirs, -1, &mut [0; ADDRESS]), None);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The engine's surroundings inside the agent: where exchanges are kept and what happens when one begins or ends.
 
+use super::classify::{self, End};
 use super::hello::Hello;
-use super::{Meta, classify, session};
+use super::{Meta, session};
 use crate::context::{self, Model};
 use crate::export::{self, record::Record};
 use crate::settings;
@@ -81,15 +82,33 @@ impl<'a> Scribe<'a> {
         Some(ExchangeId(index + 1))
     }
 
-    /// Says where the database is, as far as the address does not.
+    /// Says where the database is, as far as the other end's address does not: it may be this process itself.
     fn name_store(&self, exchange: &mut Exchange) {
+        let end = match exchange.kind {
+            Kind::Client => End::Theirs,
+            Kind::Server => End::Ours,
+        };
         if self.meta.peer == Endpoint::Unix {
             let mut room = [0; classify::ADDRESS];
-            if let Some(path) = classify::unix_path(self.fd, &mut room) {
+            if let Some(path) = classify::unix_path(end, self.socket(), &mut room) {
                 exchange.set(Field::Host, path, VALUE_MAX);
             }
+        } else if exchange.kind == Kind::Server {
+            exchange.local = classify::local_of(self.socket());
         } else if let Some(name) = self.state.names.find(&self.meta.peer) {
             exchange.set(Field::Host, name.text(), VALUE_MAX);
+        }
+    }
+
+    /// The socket, of a TLS session the one that its library reads from; -1 if that is not known.
+    fn socket(&self) -> i32 {
+        let of_session = || {
+            let id = self.meta.tls?;
+            id.library.descriptor(id)
+        };
+        match self.fd {
+            0.. => self.fd,
+            _ => of_session().unwrap_or(-1),
         }
     }
 

@@ -10,15 +10,15 @@ mod sql;
 mod tests;
 
 use super::http::{host_header, peer, put};
-use super::text::{lossy, push_lossy};
+use super::text::{lossy, push_ip, push_lossy, socket_address};
 use super::{
-    CASSANDRA_CONSISTENCY_LEVEL, CASSANDRA_PAGE_SIZE, DB_COLLECTION_NAME, DB_NAMESPACE,
-    DB_OPERATION_BATCH_SIZE, DB_OPERATION_NAME, DB_QUERY_SUMMARY, DB_QUERY_TEXT,
+    CASSANDRA_CONSISTENCY_LEVEL, CASSANDRA_PAGE_SIZE, CLIENT_ADDRESS, DB_COLLECTION_NAME,
+    DB_NAMESPACE, DB_OPERATION_BATCH_SIZE, DB_OPERATION_NAME, DB_QUERY_SUMMARY, DB_QUERY_TEXT,
     DB_RESPONSE_RETURNED_ROWS, DB_RESPONSE_STATUS_CODE, DB_STORED_PROCEDURE_NAME, DB_SYSTEM_NAME,
     ERROR_TYPE, NETWORK_PEER_ADDRESS, NETWORK_TRANSPORT, SERVER_ADDRESS, SERVER_PORT, SpanSink,
 };
 use crate::config::db::QueryText;
-use crate::exchange::{Endpoint, Exchange, Fault, Field, QUERY_MAX, System};
+use crate::exchange::{Endpoint, Exchange, Fault, Field, Kind, QUERY_MAX, System};
 use crate::sql::Summary;
 
 /// What [`describe`] keeps between spans: buffers.
@@ -164,17 +164,7 @@ pub fn describe(ex: &Exchange, mode: QueryText, scratch: &mut Scratch, sink: &mu
     if ex.db.page_size > 0 {
         sink.int(CASSANDRA_PAGE_SIZE, ex.db.page_size.into());
     }
-    let peer_port = peer(ex, peer_text, sink);
-    // The agent left the name that was looked up, if it knows it, or the path of a Unix socket.
-    let host = host_header(ex).unwrap_or(peer_text);
-    if ex.peer == Endpoint::Unix {
-        put(sink, NETWORK_PEER_ADDRESS, host);
-        sink.string(NETWORK_TRANSPORT, "unix");
-    }
-    put(sink, SERVER_ADDRESS, host);
-    if let Some(port) = peer_port.filter(|port| *port != system.default_port()) {
-        sink.int(SERVER_PORT, port.into());
-    }
+    place(ex, peer_text, buffer, sink);
     let code = ex.text(Field::Code).unwrap_or_default();
     let code = lossy(code, false, buffer);
     put(sink, DB_RESPONSE_STATUS_CODE, code);
@@ -184,6 +174,35 @@ pub fn describe(ex: &Exchange, mode: QueryText, scratch: &mut Scratch, sink: &mu
     } else if !code.is_empty() {
         sink.string(ERROR_TYPE, code);
         sink.error();
+    }
+}
+
+/// Says who the other end is, and where the database: there, or in this process.
+fn place(ex: &Exchange, peer_text: &mut String, text: &mut String, sink: &mut impl SpanSink) {
+    let peer_port = peer(ex, peer_text, sink);
+    // The agent left the name that was looked up, if it knows it, or the path of a Unix socket.
+    let known = host_header(ex);
+    let (host, port) = if ex.kind == Kind::Client {
+        (known.unwrap_or(peer_text), peer_port)
+    } else {
+        put(sink, CLIENT_ADDRESS, peer_text);
+        text.clear();
+        let own = socket_address(ex.local);
+        if let Some((ip, _)) = own {
+            push_ip(ip, text);
+        }
+        (known.unwrap_or(text), own.map(|(_, port)| port))
+    };
+    if ex.peer == Endpoint::Unix {
+        // A client's end of such a socket has no name.
+        if ex.kind == Kind::Client {
+            put(sink, NETWORK_PEER_ADDRESS, host);
+        }
+        sink.string(NETWORK_TRANSPORT, "unix");
+    }
+    put(sink, SERVER_ADDRESS, host);
+    if let Some(port) = port.filter(|port| *port != ex.db.system.default_port()) {
+        sink.int(SERVER_PORT, port.into());
     }
 }
 

@@ -140,6 +140,37 @@ fn errors_ports_and_names() {
 }
 
 #[test]
+fn the_database_itself() {
+    let mut ex = redis(&[&["GET", "a"]]);
+    ex.kind = Kind::Server;
+    let said = |ex: &Exchange| {
+        line(ex)
+            .strip_prefix("GET db.system.name=redis db.operation.name=GET db.namespace=0")
+            .unwrap()
+            .to_owned()
+    };
+    let client = " network.peer.address=10.0.0.9 network.peer.port=#6379 client.address=10.0.0.9";
+    assert_eq!(said(&ex), client);
+    for (port, shown) in [(7000, " server.port=#7000"), (6379, "")] {
+        ex.local = Endpoint::V4 {
+            ip: [10, 0, 0, 1],
+            port,
+        };
+        assert_eq!(
+            said(&ex),
+            format!("{client} server.address=10.0.0.1{shown}")
+        );
+    }
+    ex.peer = Endpoint::Unix;
+    ex.local = Endpoint::Unknown;
+    ex.set(Field::Host, b"/run/redis.sock", VALUE_MAX);
+    assert_eq!(
+        said(&ex),
+        " network.transport=unix server.address=/run/redis.sock"
+    );
+}
+
+#[test]
 fn a_connection_that_was_made() {
     let mut ex = redis(&[]);
     ex.db.is_connect = true;
