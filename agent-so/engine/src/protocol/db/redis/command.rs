@@ -1,6 +1,7 @@
 //! Commands on the wire: arrays of bulk strings, read over any split.
 
 use super::line::{Line, Read, number};
+use crate::db::redis::counted;
 
 /// Bytes kept of a command's name and of its first argument; longer ones are none that matters here.
 const NAME: usize = 16;
@@ -62,9 +63,26 @@ impl Word {
         }
     }
 
+    /// Keeps the front of a whole argument.
+    fn set(&mut self, bytes: &[u8]) {
+        for (to, from) in self.text.iter_mut().zip(bytes) {
+            *to = from.to_ascii_uppercase();
+        }
+        self.len = bytes.len().min(usize::from(u8::MAX)) as u8;
+    }
+
     /// Empty for one that is longer than what is kept.
     fn text(&self) -> &[u8] {
         self.text.get(..usize::from(self.len)).unwrap_or_default()
+    }
+}
+
+/// Where the front of the argument `index` is kept.
+fn place(index: usize) -> Option<usize> {
+    match index {
+        0 | 1 => Some(index),
+        3 => Some(2),
+        _ => None,
     }
 }
 
@@ -88,6 +106,11 @@ impl Commands {
     /// Reads up to the end of the next command. Returns how many bytes that took.
     pub(super) fn next(&mut self, bytes: &[u8]) -> (usize, Next) {
         let mut used = 0;
+        if self.is_between()
+            && let Some(used) = self.whole(bytes)
+        {
+            return (used, Next::Done);
+        }
         while used < bytes.len() {
             let rest = &bytes[used..];
             match self.stage {
@@ -112,12 +135,7 @@ impl Commands {
                     let taken = rest.len().min(self.bytes as usize);
                     // The end of the line does not count.
                     let text = taken.min((self.bytes as usize).saturating_sub(2));
-                    let place = match self.index {
-                        0 | 1 => Some(usize::from(self.index)),
-                        3 => Some(2),
-                        _ => None,
-                    };
-                    if let Some(place) = place {
+                    if let Some(place) = place(self.index.into()) {
                         self.words[place].push(&rest[..text]);
                     }
                     used += taken;
@@ -135,6 +153,31 @@ impl Commands {
             }
         }
         (used, Next::More)
+    }
+
+    /// Reads a command that is all there and written as libraries write it: nearly each one is. Returns its length.
+    fn whole(&mut self, bytes: &[u8]) -> Option<usize> {
+        let (count, mut used) = counted(bytes, b'*')?;
+        if !(1..=ARGUMENTS as usize).contains(&count) {
+            return None;
+        }
+        for word in &mut self.words {
+            word.len = 0;
+        }
+        for index in 0..count {
+            let rest = &bytes[used..];
+            let (len, line) = counted(rest, b'$')?;
+            if len > ARGUMENT as usize {
+                return None;
+            }
+            // The end of its line is passed over, whatever it is.
+            let rest = rest.get(line..).filter(|rest| rest.len() >= len + 2)?;
+            if let Some(place) = place(index) {
+                self.words[place].set(&rest[..len]);
+            }
+            used += line + len + 2;
+        }
+        Some(used)
     }
 
     /// A line with a number is complete. False: it is none that may stand there.

@@ -1,6 +1,7 @@
 //! Replies on the wire, RESP2 and RESP3, read over any split. What is nested is only counted.
 
 use super::line::{Line, Read, number};
+use crate::db::redis::counted;
 
 /// Bytes kept of a reply, or of its first element: enough for the code of an error and for the kind of a message.
 const TEXT: usize = 16;
@@ -67,6 +68,11 @@ impl Replies {
 
     /// Reads up to the end of the next reply. Returns how many bytes that took.
     pub(super) fn next(&mut self, bytes: &[u8]) -> (usize, Next) {
+        if self.is_between()
+            && let Some(used) = self.whole(bytes)
+        {
+            return (used, Next::Done);
+        }
         if self.complete && !bytes.is_empty() {
             *self = Self::default();
         }
@@ -101,6 +107,34 @@ impl Replies {
             }
         }
         (used, Next::More)
+    }
+
+    /// Reads a text or a bulk string that is all there, as most replies are. Returns its length.
+    fn whole(&mut self, bytes: &[u8]) -> Option<usize> {
+        let (text, used) = match bytes.first()? {
+            b'$' => {
+                let (len, line) = counted(bytes, b'$')?;
+                let rest = bytes.get(line..).filter(|rest| rest.len() >= len + 2)?;
+                (&rest[..len], line + len + 2)
+            }
+            b'+' => {
+                // A longer one would not be kept whole.
+                let front = &bytes[..bytes.len().min(TEXT)];
+                let end = front.iter().position(|byte| *byte == b'\n')?;
+                (front[1..end].strip_suffix(b"\r")?, end + 1)
+            }
+            _ => return None,
+        };
+        *self = Self {
+            complete: true,
+            kind: bytes[0],
+            read: 1,
+            ..Self::default()
+        };
+        let kept = text.len().min(TEXT);
+        self.text[..kept].copy_from_slice(&text[..kept]);
+        self.text_len = kept as u8;
+        Some(used)
     }
 
     /// A line is complete. `Some(true)`: with it an element; `None`: it cannot stand there.
