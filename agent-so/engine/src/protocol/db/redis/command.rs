@@ -212,3 +212,67 @@ impl Commands {
         inside
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads all of it in pieces of so many bytes: what ended, where, and with which words.
+    fn read(bytes: &[u8], piece: usize) -> Vec<(usize, Next, Vec<u8>, Vec<u8>, Vec<u8>)> {
+        let (mut commands, mut at, mut seen) = (Commands::default(), 0, Vec::new());
+        for part in bytes.chunks(piece) {
+            let mut rest = part;
+            while !rest.is_empty() {
+                let (used, next) = commands.next(rest);
+                (at, rest) = (at + used, &rest[used..]);
+                if next == Next::More {
+                    break;
+                }
+                let (name, argument) = commands.words();
+                let words = [name, argument, commands.third()].map(<[u8]>::to_vec);
+                let [name, argument, third] = words;
+                seen.push((at, next, name, argument, third));
+                if next == Next::Bad {
+                    return seen;
+                }
+            }
+        }
+        seen
+    }
+
+    #[test]
+    fn a_command_at_hand_is_read_as_one_in_pieces() {
+        let long = [&b"*2\r\n$3\r\nget\r\n$300\r\n"[..], &[b'k'; 300], b"\r\n"].concat();
+        let rows: [(&[u8], usize); 11] = [
+            (b"*1\r\n$4\r\nPING\r\n*2\r\n$3\r\nget\r\n$1\r\nk\r\n", 2),
+            (
+                b"*4\r\n$6\r\nclient\r\n$7\r\nsetinfo\r\n$8\r\nLIB-NAME\r\n$4\r\nfred\r\n*1\r\n$4\r\nPING\r\n",
+                2,
+            ),
+            (&long, 1),
+            (b"*1\r\n$17\r\nSEVENTEEN.LETTERS\r\n", 1),
+            (b"*2\r\n$0\r\n\r\n$0\r\n\r\n", 1),
+            (b"*+1\r\n$04\r\nPING\r\n", 1),
+            (b"*1\n$4\nPING\r\n", 1),
+            (b"*0\r\n$4\r\nPING\r\n", 1),
+            (b"*1048577\r\n$4\r\nPING\r\n", 1),
+            (b"*1\r\n$600000000\r\nPING\r\n", 1),
+            (b"PING\r\n", 1),
+        ];
+        for (bytes, ended) in rows {
+            let whole = read(bytes, bytes.len());
+            assert_eq!(whole.len(), ended, "{}", bytes.escape_ascii());
+            for piece in 1..bytes.len() {
+                assert_eq!(whole.len(), read(bytes, piece).len());
+                for (one, other) in whole.iter().zip(read(bytes, piece)) {
+                    let place = (one.1 == Next::Bad) || one.0 == other.0;
+                    assert!(place, "{} by {piece}", bytes.escape_ascii());
+                    assert_eq!(
+                        (one.1, &one.2, &one.3, &one.4),
+                        (other.1, &other.2, &other.3, &other.4)
+                    );
+                }
+            }
+        }
+    }
+}

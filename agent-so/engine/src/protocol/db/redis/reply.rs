@@ -195,3 +195,57 @@ impl Replies {
         inside
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads all of it in pieces of so many bytes: what ended, and what is known of it.
+    fn read(bytes: &[u8], piece: usize) -> Vec<(Next, u8, Vec<u8>, i64)> {
+        let (mut replies, mut seen) = (Replies::default(), Vec::new());
+        for part in bytes.chunks(piece) {
+            let mut rest = part;
+            while !rest.is_empty() {
+                let (used, next) = replies.next(rest);
+                rest = &rest[used..];
+                if next == Next::More {
+                    break;
+                }
+                let text = replies.text().to_vec();
+                seen.push((next, replies.kind(), text, replies.number()));
+                if next == Next::Bad {
+                    return seen;
+                }
+                assert!(replies.is_between());
+            }
+        }
+        seen
+    }
+
+    #[test]
+    fn a_reply_at_hand_is_read_as_one_in_pieces() {
+        let rows: [(&[u8], usize); 9] = [
+            (b"+OK\r\n$3\r\nabc\r\n:7\r\n$-1\r\n", 4),
+            (b"$20\r\n12345678901234567890\r\n+OK\r\n", 2),
+            (b"+\r\n$0\r\n\r\n", 2),
+            (b"+a status of more than sixteen letters\r\n", 1),
+            (b"+OK\n", 1),
+            (b"-ERR no\r\n+OK\r\n", 2),
+            (b"*2\r\n+OK\r\n$1\r\na\r\n", 1),
+            (b"|1\r\n+a\r\n+b\r\n+OK\r\n", 1),
+            (b"$x\r\n", 1),
+        ];
+        for (bytes, ended) in rows {
+            let whole = read(bytes, bytes.len());
+            assert_eq!(whole.len(), ended, "{}", bytes.escape_ascii());
+            for piece in 1..bytes.len() {
+                assert_eq!(
+                    whole,
+                    read(bytes, piece),
+                    "{} by {piece}",
+                    bytes.escape_ascii()
+                );
+            }
+        }
+    }
+}
