@@ -152,7 +152,7 @@ unsafe fn write_at(
         if at.conn.hint(QUERIES) || !at.conn.hint(BODY) && begins() {
             context::bridge::ask();
         }
-        contain(|| prepare(at, whole, before)).flatten()
+        contain(|| prepare(at, whole)).flatten()
     };
     let Some(mut plan) = plan else {
         let last = plain();
@@ -191,7 +191,7 @@ unsafe fn write_at(
                 from: part.to,
                 ..whole
             };
-            let next = contain(|| prepare(at, rest, clock::monotonic_ns())).flatten();
+            let next = contain(|| prepare(at, rest)).flatten();
             // Nothing more begins here that could be whole: the rest goes as it is.
             Some(next.unwrap_or_else(|| plan.without_edit(rest)))
         } else {

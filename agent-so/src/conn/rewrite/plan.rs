@@ -9,7 +9,7 @@ use crate::context;
 use crate::export::record::{HEADERS, Record, SCRATCH};
 use crate::settings;
 use crate::sys::process::State;
-use crate::sys::{memory, thread};
+use crate::sys::{clock, memory, thread};
 use agent_engine::hash::{START, fnv1a};
 use agent_engine::protocol::http1::Tail;
 use agent_engine::protocol::outgoing::{Head, RequestScan, Scan};
@@ -41,8 +41,8 @@ impl<'a> Plan<'a> {
 
 /// Before a write: does a request begin, whose head is whole and may be given a context? Then the stream is fed that
 /// head at once (a response may be read by another thread before this write has returned) and the edit is set up.
-/// Also gives the rest of an edit that a short write left over. The edit's record is pinned. `before`: the time of the call.
-pub(super) fn prepare<'a>(at: &At, program: Stretch<'a>, before: u64) -> Option<Plan<'a>> {
+/// Also gives the rest of an edit that a short write left over. The edit's record is pinned.
+pub(super) fn prepare<'a>(at: &At, program: Stretch<'a>) -> Option<Plan<'a>> {
     let state = at.state;
     if at.conn.hint(EDITING) {
         let locked = at.lock_patiently()?;
@@ -55,7 +55,7 @@ pub(super) fn prepare<'a>(at: &At, program: Stretch<'a>, before: u64) -> Option<
     let mut room = [0; FRONT];
     if inner.stream.is_query(|| front(program, &mut room)) {
         let first = inner.meta.fed_ahead == 0;
-        let begun = feed_ahead(at, inner, program, before).filter(|_| first)?;
+        let begun = feed_ahead(at, inner, program).filter(|_| first)?;
         return comment_on(at, inner, begun, program);
     }
     if inner.meta.fed_ahead > 0 {
@@ -69,6 +69,7 @@ pub(super) fn prepare<'a>(at: &At, program: Stretch<'a>, before: u64) -> Option<
         to: program.from + found.len,
         ..program
     };
+    let before = clock::monotonic_ns();
     let mut scribe = Scribe::new(state, &mut inner.meta, at.fd());
     // SAFETY: `scan` found these bytes readable a moment ago.
     unsafe {
@@ -138,15 +139,16 @@ unsafe fn copy(bytes: Stretch<'_>, from: usize, out: &mut [u8]) {
 }
 
 /// Feeds what is about to be sent to a database, up to [`HEAD_LIMIT`]: the answer may be read by another thread before the call
-/// has returned. `now`: the time of the call. One that is repeated because it took only a part was fed before. Returns the record of the request that begins
+/// has returned. A call that is repeated because it took only a part was fed before. Returns the record of the request that begins
 /// there.
 #[inline(never)]
-fn feed_ahead(at: &At, inner: &mut Inner, program: Stretch<'_>, now: u64) -> Option<u32> {
+fn feed_ahead(at: &At, inner: &mut Inner, program: Stretch<'_>) -> Option<u32> {
     let new = Stretch {
         from: program.to.min(program.from + inner.meta.fed_ahead),
         ..program
     };
     inner.stream.call_begins();
+    let now = clock::monotonic_ns();
     let mut scribe = Scribe::new(at.state, &mut inner.meta, at.fd());
     let mut fed = 0;
     look(new, |bytes| {
