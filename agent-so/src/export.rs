@@ -53,7 +53,7 @@ const ASLEEP: u32 = 1;
 /// The exporter naps: it has a batch at hand and wakes by itself.
 const NAPPING: u32 = 2;
 /// As many records waiting wake it earlier. While fewer are under way, those that are used again are still in the caches:
-/// with a thousand, each record costs the program a microsecond more.
+/// with a thousand, most are not.
 const WAITING_MOST: usize = 256;
 /// The exporter waits to try an export again: only a flush wakes it.
 const WAITING: u32 = 3;
