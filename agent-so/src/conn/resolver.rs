@@ -62,10 +62,11 @@ impl Names {
     /// The latest name for the address of `endpoint`.
     pub(crate) fn find(&self, endpoint: &Endpoint) -> Option<Answer> {
         let wanted = key(endpoint)?;
+        let hashed = hash(&wanted);
         let newest = self.next.load(Ordering::Relaxed) as usize;
         (1..=ENTRIES)
             .map(|back| newest.wrapping_sub(back) % ENTRIES)
-            .filter(|at| self.hashes[*at].load(Ordering::Acquire) == hash(&wanted))
+            .filter(|at| self.hashes[*at].load(Ordering::Acquire) == hashed)
             .filter_map(|at| self.answers[at].read())
             .find(|answer| answer.address == wanted)
     }

@@ -60,6 +60,25 @@ pub fn text<'a>(words: impl Iterator<Item = &'a [u8]>, cut: bool, out: &mut [u8]
     line.finish()
 }
 
+/// Reads the line `mark`, digits, `\r\n` at the front of `bytes`: the number, and how long the line is. `None`: it is not whole,
+/// or written in another way.
+pub(crate) fn counted(bytes: &[u8], mark: u8) -> Option<(usize, usize)> {
+    const DIGITS: usize = 9;
+    let (&first, digits) = bytes.split_first()?;
+    if first != mark {
+        return None;
+    }
+    let mut value = 0;
+    for (at, byte) in digits.iter().take(DIGITS + 1).enumerate() {
+        match byte {
+            b'0'..=b'9' => value = value * 10 + usize::from(byte - b'0'),
+            b'\r' if at > 0 && digits.get(at + 1) == Some(&b'\n') => return Some((value, at + 3)),
+            _ => return None,
+        }
+    }
+    None
+}
+
 /// Whether `name` looks like the name of a command: then it can be `db.operation.name`.
 pub fn is_name(name: &[u8]) -> bool {
     const LONGEST: usize = 40;

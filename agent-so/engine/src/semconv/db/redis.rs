@@ -2,7 +2,7 @@
 
 use super::Shown;
 use crate::config::db::QueryText;
-use crate::db::redis::{is_name, text};
+use crate::db::redis::{counted, is_name, text};
 use crate::exchange::{Exchange, Field};
 use crate::semconv::text::push_lossy;
 
@@ -18,7 +18,7 @@ pub(super) fn show(ex: &Exchange, mode: QueryText, out: &mut [u8], shown: &mut S
         show_text(raw, cut, mode, out, &mut shown.text);
     }
     let operation = &mut shown.operation;
-    let mut names = Commands::new(raw).map(|command| command.name());
+    let mut names = Commands(raw).map(|command| command.name);
     let Some(first) = names.next() else {
         return;
     };
@@ -56,11 +56,9 @@ pub(super) fn show(ex: &Exchange, mode: QueryText, out: &mut [u8], shown: &mut S
 
 /// All commands, as they would be typed, with `; ` between.
 fn show_text(raw: &[u8], cut: bool, mode: QueryText, out: &mut [u8], shown: &mut String) {
-    for command in Commands::new(raw) {
-        let words = || command.arguments.iter().copied();
-        let secret = SECRET
-            .iter()
-            .any(|s| s.eq_ignore_ascii_case(command.name()));
+    for command in Commands(raw) {
+        let words = || command.words.clone();
+        let secret = SECRET.iter().any(|s| s.eq_ignore_ascii_case(command.name));
         let between = if shown.is_empty() { "" } else { "; " };
         if mode == QueryText::Raw && !secret {
             shown.push_str(between);
@@ -82,15 +80,10 @@ fn show_text(raw: &[u8], cut: bool, mode: QueryText, out: &mut [u8], shown: &mut
 
 /// A command on the wire, as far as it was kept.
 struct Command<'a> {
-    arguments: Vec<&'a [u8]>,
+    name: &'a [u8],
+    words: Words<'a>,
     /// Nothing of another one was kept.
     is_last: bool,
-}
-
-impl<'a> Command<'a> {
-    fn name(&self) -> &'a [u8] {
-        self.arguments.first().copied().unwrap_or_default()
-    }
 }
 
 /// The commands in bytes of the wire: whole ones, and what there is of the last.
@@ -100,36 +93,54 @@ impl<'a> Iterator for Commands<'a> {
     type Item = Command<'a>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let count = self.number(b'*')?;
-        let mut arguments = Vec::new();
-        for _ in 0..count {
-            let Some(len) = self.number(b'$') else { break };
-            let Some(argument) = self.0.get(..len) else {
-                // Only its front was kept.
-                arguments.push(self.0);
-                self.0 = &[];
-                break;
-            };
-            arguments.push(argument);
-            self.0 = self.0.get(len + 2..).unwrap_or_default();
-        }
-        (!arguments.is_empty()).then_some(Command {
-            arguments,
-            is_last: self.0.is_empty(),
+        let left = number(&mut self.0, b'*')?;
+        let words = Words { raw: self.0, left };
+        let mut rest = words.clone();
+        let name = rest.next()?;
+        while rest.next().is_some() {}
+        self.0 = rest.raw;
+        Some(Command {
+            name,
+            words,
+            is_last: rest.raw.is_empty(),
         })
     }
 }
 
-impl<'a> Commands<'a> {
-    fn new(raw: &'a [u8]) -> Self {
-        Self(raw)
-    }
+/// The words of one command.
+#[derive(Clone)]
+struct Words<'a> {
+    raw: &'a [u8],
+    left: usize,
+}
 
-    /// Reads a line of `mark` and a number.
-    fn number(&mut self, mark: u8) -> Option<usize> {
-        let end = memchr::memchr(b'\n', self.0)?;
-        let line = self.0[..end].strip_suffix(b"\r")?.strip_prefix(&[mark])?;
-        self.0 = &self.0[end + 1..];
-        std::str::from_utf8(line).ok()?.parse().ok()
+impl<'a> Iterator for Words<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        self.left = self.left.checked_sub(1)?;
+        let Some(len) = number(&mut self.raw, b'$') else {
+            self.left = 0;
+            return None;
+        };
+        let Some(word) = self.raw.get(..len) else {
+            // Only its front was kept.
+            self.left = 0;
+            return Some(std::mem::take(&mut self.raw));
+        };
+        self.raw = self.raw.get(len + 2..).unwrap_or_default();
+        Some(word)
     }
+}
+
+/// Takes a line of `mark` and a number from the front of `raw`.
+fn number(raw: &mut &[u8], mark: u8) -> Option<usize> {
+    if let Some((number, used)) = counted(raw, mark) {
+        *raw = &raw[used..];
+        return Some(number);
+    }
+    let end = memchr::memchr(b'\n', raw)?;
+    let line = raw[..end].strip_suffix(b"\r")?.strip_prefix(&[mark])?;
+    *raw = &raw[end + 1..];
+    std::str::from_utf8(line).ok()?.parse().ok()
 }

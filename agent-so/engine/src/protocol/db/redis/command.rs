@@ -1,6 +1,7 @@
 //! Commands on the wire: arrays of bulk strings, read over any split.
 
 use super::line::{Line, Read, number};
+use crate::db::redis::counted;
 
 /// Bytes kept of a command's name and of its first argument; longer ones are none that matters here.
 const NAME: usize = 16;
@@ -62,9 +63,26 @@ impl Word {
         }
     }
 
+    /// Keeps the front of a whole argument.
+    fn set(&mut self, bytes: &[u8]) {
+        for (to, from) in self.text.iter_mut().zip(bytes) {
+            *to = from.to_ascii_uppercase();
+        }
+        self.len = bytes.len().min(usize::from(u8::MAX)) as u8;
+    }
+
     /// Empty for one that is longer than what is kept.
     fn text(&self) -> &[u8] {
         self.text.get(..usize::from(self.len)).unwrap_or_default()
+    }
+}
+
+/// Where the front of the argument `index` is kept.
+fn place(index: usize) -> Option<usize> {
+    match index {
+        0 | 1 => Some(index),
+        3 => Some(2),
+        _ => None,
     }
 }
 
@@ -88,6 +106,11 @@ impl Commands {
     /// Reads up to the end of the next command. Returns how many bytes that took.
     pub(super) fn next(&mut self, bytes: &[u8]) -> (usize, Next) {
         let mut used = 0;
+        if self.is_between()
+            && let Some(used) = self.whole(bytes)
+        {
+            return (used, Next::Done);
+        }
         while used < bytes.len() {
             let rest = &bytes[used..];
             match self.stage {
@@ -112,12 +135,7 @@ impl Commands {
                     let taken = rest.len().min(self.bytes as usize);
                     // The end of the line does not count.
                     let text = taken.min((self.bytes as usize).saturating_sub(2));
-                    let place = match self.index {
-                        0 | 1 => Some(usize::from(self.index)),
-                        3 => Some(2),
-                        _ => None,
-                    };
-                    if let Some(place) = place {
+                    if let Some(place) = place(self.index.into()) {
                         self.words[place].push(&rest[..text]);
                     }
                     used += taken;
@@ -135,6 +153,31 @@ impl Commands {
             }
         }
         (used, Next::More)
+    }
+
+    /// Reads a command that is all there and written as libraries write it: nearly each one is. Returns its length.
+    fn whole(&mut self, bytes: &[u8]) -> Option<usize> {
+        let (count, mut used) = counted(bytes, b'*')?;
+        if !(1..=ARGUMENTS as usize).contains(&count) {
+            return None;
+        }
+        for word in &mut self.words {
+            word.len = 0;
+        }
+        for index in 0..count {
+            let rest = &bytes[used..];
+            let (len, line) = counted(rest, b'$')?;
+            if len > ARGUMENT as usize {
+                return None;
+            }
+            // The end of its line is passed over, whatever it is.
+            let rest = rest.get(line..).filter(|rest| rest.len() >= len + 2)?;
+            if let Some(place) = place(index) {
+                self.words[place].set(&rest[..len]);
+            }
+            used += line + len + 2;
+        }
+        Some(used)
     }
 
     /// A line with a number is complete. False: it is none that may stand there.
@@ -167,5 +210,68 @@ impl Commands {
             self.bytes -= n as u32;
         }
         inside
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What ended, where, and with which words.
+    type Seen = (usize, Next, [Vec<u8>; 3]);
+
+    /// Reads all of it in pieces of so many bytes.
+    fn read(bytes: &[u8], piece: usize) -> Vec<Seen> {
+        let (mut commands, mut at, mut seen) = (Commands::default(), 0, Vec::new());
+        for part in bytes.chunks(piece) {
+            let mut rest = part;
+            while !rest.is_empty() {
+                let (used, next) = commands.next(rest);
+                (at, rest) = (at + used, &rest[used..]);
+                if next == Next::More {
+                    break;
+                }
+                let (name, argument) = commands.words();
+                let words = [name, argument, commands.third()].map(<[u8]>::to_vec);
+                seen.push((at, next, words));
+                if next == Next::Bad {
+                    return seen;
+                }
+            }
+        }
+        seen
+    }
+
+    #[test]
+    fn a_command_at_hand_is_read_as_one_in_pieces() {
+        let long = [&b"*2\r\n$3\r\nget\r\n$300\r\n"[..], &[b'k'; 300], b"\r\n"].concat();
+        let rows: [(&[u8], usize); 11] = [
+            (b"*1\r\n$4\r\nPING\r\n*2\r\n$3\r\nget\r\n$1\r\nk\r\n", 2),
+            (
+                b"*4\r\n$6\r\nclient\r\n$7\r\nsetinfo\r\n$8\r\nLIB-NAME\r\n$4\r\nfred\r\n*1\r\n$4\r\nPING\r\n",
+                2,
+            ),
+            (&long, 1),
+            (b"*1\r\n$17\r\nSEVENTEEN.LETTERS\r\n", 1),
+            (b"*2\r\n$0\r\n\r\n$0\r\n\r\n", 1),
+            (b"*+1\r\n$04\r\nPING\r\n", 1),
+            (b"*1\n$4\nPING\r\n", 1),
+            (b"*0\r\n$4\r\nPING\r\n", 1),
+            (b"*1048577\r\n$4\r\nPING\r\n", 1),
+            (b"*1\r\n$600000000\r\nPING\r\n", 1),
+            (b"PING\r\n", 1),
+        ];
+        for (bytes, ended) in rows {
+            let whole = read(bytes, bytes.len());
+            assert_eq!(whole.len(), ended, "{}", bytes.escape_ascii());
+            for piece in 1..bytes.len() {
+                assert_eq!(whole.len(), read(bytes, piece).len());
+                for (one, other) in whole.iter().zip(read(bytes, piece)) {
+                    let place = (one.1 == Next::Bad) || one.0 == other.0;
+                    assert!(place, "{} by {piece}", bytes.escape_ascii());
+                    assert_eq!((one.1, &one.2), (other.1, &other.2));
+                }
+            }
+        }
     }
 }

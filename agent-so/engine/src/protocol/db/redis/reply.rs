@@ -1,6 +1,7 @@
 //! Replies on the wire, RESP2 and RESP3, read over any split. What is nested is only counted.
 
 use super::line::{Line, Read, number};
+use crate::db::redis::counted;
 
 /// Bytes kept of a reply, or of its first element: enough for the code of an error and for the kind of a message.
 const TEXT: usize = 16;
@@ -67,6 +68,11 @@ impl Replies {
 
     /// Reads up to the end of the next reply. Returns how many bytes that took.
     pub(super) fn next(&mut self, bytes: &[u8]) -> (usize, Next) {
+        if self.is_between()
+            && let Some(used) = self.whole(bytes)
+        {
+            return (used, Next::Done);
+        }
         if self.complete && !bytes.is_empty() {
             *self = Self::default();
         }
@@ -101,6 +107,34 @@ impl Replies {
             }
         }
         (used, Next::More)
+    }
+
+    /// Reads a text or a bulk string that is all there, as most replies are. Returns its length.
+    fn whole(&mut self, bytes: &[u8]) -> Option<usize> {
+        let (text, used) = match bytes.first()? {
+            b'$' => {
+                let (len, line) = counted(bytes, b'$')?;
+                let rest = bytes.get(line..).filter(|rest| rest.len() >= len + 2)?;
+                (&rest[..len], line + len + 2)
+            }
+            b'+' => {
+                // A longer one would not be kept whole.
+                let front = &bytes[..bytes.len().min(TEXT)];
+                let end = front.iter().position(|byte| *byte == b'\n')?;
+                (front[1..end].strip_suffix(b"\r")?, end + 1)
+            }
+            _ => return None,
+        };
+        *self = Self {
+            complete: true,
+            kind: bytes[0],
+            read: 1,
+            ..Self::default()
+        };
+        let kept = text.len().min(TEXT);
+        self.text[..kept].copy_from_slice(&text[..kept]);
+        self.text_len = kept as u8;
+        Some(used)
     }
 
     /// A line is complete. `Some(true)`: with it an element; `None`: it cannot stand there.
@@ -159,5 +193,59 @@ impl Replies {
             self.bytes -= n;
         }
         inside
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads all of it in pieces of so many bytes: what ended, and what is known of it.
+    fn read(bytes: &[u8], piece: usize) -> Vec<(Next, u8, Vec<u8>, i64)> {
+        let (mut replies, mut seen) = (Replies::default(), Vec::new());
+        for part in bytes.chunks(piece) {
+            let mut rest = part;
+            while !rest.is_empty() {
+                let (used, next) = replies.next(rest);
+                rest = &rest[used..];
+                if next == Next::More {
+                    break;
+                }
+                let text = replies.text().to_vec();
+                seen.push((next, replies.kind(), text, replies.number()));
+                if next == Next::Bad {
+                    return seen;
+                }
+                assert!(replies.is_between());
+            }
+        }
+        seen
+    }
+
+    #[test]
+    fn a_reply_at_hand_is_read_as_one_in_pieces() {
+        let rows: [(&[u8], usize); 9] = [
+            (b"+OK\r\n$3\r\nabc\r\n:7\r\n$-1\r\n", 4),
+            (b"$20\r\n12345678901234567890\r\n+OK\r\n", 2),
+            (b"+\r\n$0\r\n\r\n", 2),
+            (b"+a status of more than sixteen letters\r\n", 1),
+            (b"+OK\n", 1),
+            (b"-ERR no\r\n+OK\r\n", 2),
+            (b"*2\r\n+OK\r\n$1\r\na\r\n", 1),
+            (b"|1\r\n+a\r\n+b\r\n+OK\r\n", 1),
+            (b"$x\r\n", 1),
+        ];
+        for (bytes, ended) in rows {
+            let whole = read(bytes, bytes.len());
+            assert_eq!(whole.len(), ended, "{}", bytes.escape_ascii());
+            for piece in 1..bytes.len() {
+                assert_eq!(
+                    whole,
+                    read(bytes, piece),
+                    "{} by {piece}",
+                    bytes.escape_ascii()
+                );
+            }
+        }
     }
 }
