@@ -41,8 +41,6 @@ pub(crate) struct Queue {
 pub(super) struct Channel {
     sender: Sender<u32>,
     pub(super) receiver: Receiver<u32>,
-    /// So many records wake an exporter that naps.
-    wakes_at: usize,
 }
 
 /// How long a record may wait for another thread to set the channel up, nanoseconds: that takes a millisecond, but that thread may
@@ -52,9 +50,6 @@ const MAKING_NS: u64 = 1_000_000_000;
 const ASLEEP: u32 = 1;
 /// The exporter naps: it has a batch at hand and wakes by itself.
 const NAPPING: u32 = 2;
-/// As many records waiting wake it earlier. While fewer are under way, those that are used again are still in the caches:
-/// with a thousand, most are not.
-const WAITING_MOST: usize = 256;
 /// The exporter waits to try an export again: only a flush wakes it.
 const WAITING: u32 = 3;
 
@@ -81,7 +76,9 @@ fn nudge(state: &'static State, channel: &Channel) {
     let queue = &state.queue;
     match queue.sleeping.load(Ordering::SeqCst) {
         ASLEEP => wake(queue),
-        NAPPING if channel.sender.len() >= channel.wakes_at => wake(queue),
+        NAPPING if channel.sender.len() * 2 >= channel.sender.capacity().unwrap_or(usize::MAX) => {
+            wake(queue);
+        }
         _ => {}
     }
     start::if_safe(state);
@@ -179,11 +176,7 @@ fn make(queue: &Queue) {
 /// Puts a channel of `size` records there.
 fn put(queue: &Queue, size: usize) {
     let (sender, receiver) = crossbeam_channel::bounded(size);
-    let made = Box::into_raw(Box::new(Channel {
-        sender,
-        receiver,
-        wakes_at: (size / 2).min(WAITING_MOST),
-    }));
+    let made = Box::into_raw(Box::new(Channel { sender, receiver }));
     queue.channel.store(made, Ordering::Release);
 }
 
