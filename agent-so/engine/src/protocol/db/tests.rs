@@ -1,8 +1,8 @@
 //! What the tests of all machines do alike.
 
 use crate::exchange::{Exchange, Fault, Field};
-use crate::protocol::Direction;
 use crate::protocol::tests::{Recorder, Step, bytewise, lossy, whole};
+use crate::protocol::{Direction, Ended};
 
 /// A host on which the connection was begun at 1 and stood at 2.
 pub(super) fn recorder() -> Recorder {
@@ -33,6 +33,28 @@ pub(super) fn replayed_cut(steps: &[Step], cuts: &[usize]) -> Recorder {
         inside
     });
     cut
+}
+
+/// What passed between a real client and a server, a line for each piece: `>` from the client, `<` from the server.
+pub(super) fn recorded(text: &str) -> Vec<Step> {
+    let line = |line: &str| match line.split_at(2) {
+        ("> ", "eof") => Step::End(Direction::Out, Ended::Eof),
+        ("< ", "eof") => Step::Close,
+        ("> ", bytes) => Step::Out(unescaped(bytes)),
+        ("< ", bytes) => Step::In(unescaped(bytes)),
+        _ => panic!("{line}"),
+    };
+    text.lines().map(line).collect()
+}
+
+fn unescaped(text: &str) -> Vec<u8> {
+    let mut parts = text.split("\\x");
+    let mut bytes = parts.next().unwrap().as_bytes().to_vec();
+    for part in parts {
+        bytes.push(u8::from_str_radix(&part[..2], 16).unwrap());
+        bytes.extend(&part.as_bytes()[2..]);
+    }
+    bytes
 }
 
 /// When an exchange took place, and what came of it: ` start-end`, rows, size of the batch, code and fault.

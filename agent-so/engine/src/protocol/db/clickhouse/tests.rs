@@ -2,33 +2,11 @@
 
 use super::column::layout;
 use crate::exchange::{Fault, Field};
-use crate::protocol::db::tests::{outcome, recorder, replayed, replayed_cut};
+use crate::protocol::db::tests::{outcome, recorded, recorder, replayed, replayed_cut};
 use crate::protocol::tests::{Recorder, Step, lossy, whole};
 use crate::protocol::{Direction, Ended, Verdict};
 use Step::{Close, In, Out};
 use proptest::prelude::*;
-
-/// What passed between a real client and ClickHouse 18.16, a line for each piece: `>` from the client, `<` from the server.
-fn recorded(text: &str) -> Vec<Step> {
-    let line = |line: &str| match line.split_at(2) {
-        ("> ", "eof") => Step::End(Direction::Out, Ended::Eof),
-        ("< ", "eof") => Close,
-        ("> ", bytes) => Out(unescaped(bytes)),
-        ("< ", bytes) => In(unescaped(bytes)),
-        _ => panic!("{line}"),
-    };
-    text.lines().map(line).collect()
-}
-
-fn unescaped(text: &str) -> Vec<u8> {
-    let mut parts = text.split("\\x");
-    let mut bytes = parts.next().unwrap().as_bytes().to_vec();
-    for part in parts {
-        bytes.push(u8::from_str_radix(&part[..2], 16).unwrap());
-        bytes.extend(&part.as_bytes()[2..]);
-    }
-    bytes
-}
 
 /// `operation or text@database start-end`, and what else is said, of each finished exchange.
 fn summary(recorder: &Recorder) -> Vec<String> {

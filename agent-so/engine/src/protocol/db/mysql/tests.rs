@@ -7,31 +7,11 @@ mod connects;
 mod random;
 
 use crate::exchange::{Fault, Field, System};
-use crate::protocol::db::tests::{outcome, recorder, replayed};
+use crate::protocol::db::tests::{outcome, recorded, recorder, replayed};
 use crate::protocol::tests::{Recorder, Step, lossy, whole};
 use crate::protocol::{Direction, Ended, Verdict};
 use crate::sql::Backslash;
 use Step::{Close, In, Out};
-
-/// What passed between a real client and MariaDB 10.11, a line for each piece: `>` from the client, `<` from the server.
-fn recorded(text: &str) -> Vec<Step> {
-    let line = |line: &str| match line.split_at(2) {
-        ("> ", bytes) => Out(unescaped(bytes)),
-        ("< ", bytes) => In(unescaped(bytes)),
-        _ => panic!("{line}"),
-    };
-    text.lines().map(line).chain([Close]).collect()
-}
-
-fn unescaped(text: &str) -> Vec<u8> {
-    let mut parts = text.split("\\x");
-    let mut bytes = parts.next().unwrap().as_bytes().to_vec();
-    for part in parts {
-        bytes.push(u8::from_str_radix(&part[..2], 16).unwrap());
-        bytes.extend(&part.as_bytes()[2..]);
-    }
-    bytes
-}
 
 /// `system text@database start-end rows code fault` of each finished exchange.
 fn summary(recorder: &Recorder) -> Vec<String> {
@@ -51,6 +31,11 @@ fn summary(recorder: &Recorder) -> Vec<String> {
     recorder.finished.iter().map(line).collect()
 }
 
+/// As [`recorded`], of which the end was not.
+fn closed(text: &str) -> Vec<Step> {
+    [recorded(text), vec![Close]].concat()
+}
+
 fn run(steps: &[Step]) -> (Vec<String>, Option<Verdict>) {
     let one = replayed(steps);
     (summary(&one), one.verdict)
@@ -58,7 +43,7 @@ fn run(steps: &[Step]) -> (Vec<String>, Option<Verdict>) {
 
 #[test]
 fn pymysql() {
-    let (spans, _) = run(&recorded(include_str!("tests/pymysql.txt")));
+    let (spans, _) = run(&closed(include_str!("tests/pymysql.txt")));
     let wanted = [
         "connect@tests 1-30",
         "SET NAMES utf8mb4@tests 40-50",
@@ -79,7 +64,7 @@ fn pymysql() {
 
 #[test]
 fn mysqlclient_with_another_plugin() {
-    let steps = recorded(include_str!("tests/mysqlclient.txt"));
+    let steps = closed(include_str!("tests/mysqlclient.txt"));
     let (spans, _) = run(&steps);
     let wanted = [
         "connect@tests 1-50",
@@ -112,7 +97,7 @@ fn mysqlclient_with_another_plugin() {
 
 #[test]
 fn the_command_line_client_loads_a_file_and_is_told_of_progress() {
-    let (spans, _) = run(&recorded(include_str!("tests/cli.txt")));
+    let (spans, _) = run(&closed(include_str!("tests/cli.txt")));
     let wanted = [
         "connect@tests 1-30",
         "load data local infile '/srv/load/items.txt' into table item@tests 40-80",
@@ -129,7 +114,7 @@ fn the_command_line_client_loads_a_file_and_is_told_of_progress() {
 
 #[test]
 fn mysql2_prepares_and_changes_the_user() {
-    let (spans, _) = run(&recorded(include_str!("tests/mysql2.txt")));
+    let (spans, _) = run(&closed(include_str!("tests/mysql2.txt")));
     let wanted = [
         "connect@tests 1-30",
         "select 1@tests 40-50 rows=1",
@@ -143,7 +128,7 @@ fn mysql2_prepares_and_changes_the_user() {
 
 #[test]
 fn who_is_not_let_in_has_a_code() {
-    let (spans, verdict) = run(&recorded(include_str!("tests/denied.txt")));
+    let (spans, verdict) = run(&closed(include_str!("tests/denied.txt")));
     assert_eq!(spans, ["connect@- 1-30 1045"]);
     assert_eq!(verdict, Some(Verdict::Opaque));
 }

@@ -1,28 +1,7 @@
 //! What passed between real clients and Cassandra 5.0.
 
 use super::*;
-
-/// What passed between a real client and Cassandra 5.0, a line for each piece: `>` from the client, `<` from the server.
-fn recorded(text: &str) -> Vec<Step> {
-    let line = |line: &str| match line.split_at(2) {
-        ("> ", "eof") => Step::End(Direction::Out, Ended::Eof),
-        ("< ", "eof") => Close,
-        ("> ", bytes) => Out(unescaped(bytes)),
-        ("< ", bytes) => In(unescaped(bytes)),
-        _ => panic!("{line}"),
-    };
-    text.lines().map(line).collect()
-}
-
-fn unescaped(text: &str) -> Vec<u8> {
-    let mut parts = text.split("\\x");
-    let mut bytes = parts.next().unwrap().as_bytes().to_vec();
-    for part in parts {
-        bytes.push(u8::from_str_radix(&part[..2], 16).unwrap());
-        bytes.extend(&part.as_bytes()[2..]);
-    }
-    bytes
-}
+use crate::protocol::db::tests::recorded;
 
 #[test]
 fn the_python_driver() {
