@@ -1,0 +1,5 @@
+"""Other people's test suites, for scripts/torture."""
+
+from torture import cpython
+
+ALL = [cpython.SUITE]

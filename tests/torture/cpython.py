@@ -1,0 +1,53 @@
+"""CPython's own suite, the one that belongs to the interpreter behind the tests' virtual environment."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.processes import PYTHON
+from torture.suites import Part, Suite
+
+RESOURCES = "all,-largefile,-network,-urlfetch,-walltime,-gui,-audio,-cpu"  # loopback only
+VSOCK = "*VSOCK*"  # not on loopback: in a virtual machine these ask its host, and wait for ever
+HERE = Path(__file__).resolve().parent / "cpython_tests"
+
+SHORT = ("test_httplib", "test_httpservers", "test_urllib2_localnet", "test_select", "test_selectors", "test_socketserver", "test_ftplib",
+         "test_smtplib", "test_fork1", "test_posix", "test_poll", "test_epoll")
+LONG = ("test_socket", "test_ssl", "test_asyncio", "test_subprocess", "test_os", "test_threading", "test_signal", "test_eintr")
+# Some builds of Python leave these out but not what they are made of: ours are used for all.
+MULTIPROCESSING = ("test_multiprocessing_fork", "test_multiprocessing_spawn", "test_multiprocessing_forkserver")
+
+
+def asked(code: str) -> str:
+    return subprocess.run([PYTHON, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def interpreter() -> str:
+    """Not the one of the virtual environment: tests compare paths with those of an installation."""
+    return asked("import sys; print(sys._base_executable)")
+
+
+def parts() -> list[Part]:
+    python = interpreter()
+
+    def part(module: str) -> Part:
+        def command(results: Path, only: Sequence[str]) -> list[str]:
+            words = [python, "-m", "test", "-v", "-u", RESOURCES, "--timeout", "300", "-i", VSOCK, "--junit-xml", str(results)]
+            if module in MULTIPROCESSING:
+                words += ["--testdir", str(HERE)]
+            for test in only:
+                words += ["-m", test]
+            return [*words, module]
+
+        return Part(module, command, short=module in SHORT)
+
+    return [part(module) for module in (*SHORT, *LONG, *MULTIPROCESSING)]
+
+
+def check() -> None:
+    asked("import test.test_socket, test._test_multiprocessing")
+
+
+SUITE = Suite("cpython", asked("import platform; print(platform.python_version())"), check, parts)

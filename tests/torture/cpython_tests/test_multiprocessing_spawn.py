@@ -1,0 +1,10 @@
+"""The suite of multiprocessing with the start method spawn."""
+
+import unittest
+
+import test._test_multiprocessing
+
+test._test_multiprocessing.install_tests_in_module_dict(globals(), "spawn")
+
+if __name__ == "__main__":
+    unittest.main()
