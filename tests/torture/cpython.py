@@ -10,14 +10,15 @@ from harness.processes import PYTHON
 from torture.suites import Part, Suite
 
 RESOURCES = "all,-largefile,-network,-urlfetch,-walltime,-gui,-audio,-cpu"  # loopback only
+ON_LOOPBACK = ("test_socketserver",)  # asks for the resource `network` and stays on loopback
 VSOCK = "*VSOCK*"  # not on loopback: in a virtual machine these ask its host, and wait for ever
 HERE = Path(__file__).resolve().parent / "cpython_tests"
 
 SHORT = ("test_httplib", "test_httpservers", "test_urllib2_localnet", "test_select", "test_selectors", "test_socketserver", "test_ftplib",
          "test_smtplib", "test_fork1", "test_posix", "test_poll", "test_epoll")
 LONG = ("test_socket", "test_ssl", "test_asyncio", "test_subprocess", "test_os", "test_threading", "test_signal", "test_eintr")
-# Some builds of Python leave these out but not what they are made of: ours are used for all.
-MULTIPROCESSING = ("test_multiprocessing_fork", "test_multiprocessing_spawn", "test_multiprocessing_forkserver")
+# Some builds of Python leave these out but not what they are made of. Ours have names of their own: regrtest takes the usual ones for directories.
+MULTIPROCESSING = ("test_mp_fork", "test_mp_spawn", "test_mp_forkserver")
 
 
 def asked(code: str) -> str:
@@ -34,7 +35,8 @@ def parts() -> list[Part]:
 
     def part(module: str) -> Part:
         def command(results: Path, only: Sequence[str]) -> list[str]:
-            words = [python, "-m", "test", "-v", "-u", RESOURCES, "--timeout", "300", "-i", VSOCK, "--junit-xml", str(results)]
+            resources = RESOURCES + ",network" if module in ON_LOOPBACK else RESOURCES
+            words = [python, "-m", "test", "-v", "-u", resources, "--timeout", "300", "-i", VSOCK, "--junit-xml", str(results)]
             if module in MULTIPROCESSING:
                 words += ["--testdir", str(HERE)]
             for test in only:
