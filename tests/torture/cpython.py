@@ -12,13 +12,10 @@ from torture.suites import Part, Suite
 RESOURCES = "all,-largefile,-network,-urlfetch,-walltime,-gui,-audio,-cpu"  # loopback only
 ON_LOOPBACK = ("test_socketserver",)  # asks for the resource `network` and stays on loopback
 VSOCK = "*VSOCK*"  # not on loopback: in a virtual machine these ask its host, and wait for ever
-HERE = Path(__file__).resolve().parent / "cpython_tests"
 
 SHORT = ("test_httplib", "test_httpservers", "test_urllib2_localnet", "test_select", "test_selectors", "test_socketserver", "test_ftplib",
          "test_smtplib", "test_fork1", "test_posix", "test_poll", "test_epoll")
-LONG = ("test_socket", "test_ssl", "test_asyncio", "test_subprocess", "test_os", "test_threading", "test_signal", "test_eintr")
-# Some builds of Python leave these out but not what they are made of. Ours have names of their own: regrtest takes the usual ones for directories.
-MULTIPROCESSING = ("test_mp_fork", "test_mp_spawn", "test_mp_forkserver")
+LONG = ("test_socket", "test_ssl", "test_asyncio", "test_subprocess", "test_os", "test_threading", "test_signal")
 
 
 def asked(code: str) -> str:
@@ -37,19 +34,17 @@ def parts() -> list[Part]:
         def command(results: Path, only: Sequence[str]) -> list[str]:
             resources = RESOURCES + ",network" if module in ON_LOOPBACK else RESOURCES
             words = [python, "-m", "test", "-v", "-u", resources, "--timeout", "300", "-i", VSOCK, "--junit-xml", str(results)]
-            if module in MULTIPROCESSING:
-                words += ["--testdir", str(HERE)]
             for test in only:
                 words += ["-m", test]
             return [*words, module]
 
         return Part(module, command, short=module in SHORT)
 
-    return [part(module) for module in (*SHORT, *LONG, *MULTIPROCESSING)]
+    return [part(module) for module in (*SHORT, *LONG)]
 
 
 def check() -> None:
-    asked("import test.test_socket, test._test_multiprocessing")
+    asked("import test.test_socket")
 
 
 SUITE = Suite("cpython", asked("import platform; print(platform.python_version())"), check, parts)
