@@ -74,6 +74,6 @@ class Package:
 
 PACKAGES = [
     Package("urllib3", {"test": ["-mnot requires_network and not integration", "test"]}),
-    Package("requests", {"tests": ["tests"]}, short=["tests"]),
-    Package("httpx", {"tests": ["-mnot network", "tests"]}, short=["tests"]),
+    Package("requests", {"tests": ["tests"]}),
+    Package("httpx", {"tests": ["-mnot network", "tests"]}),
 ]

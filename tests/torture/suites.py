@@ -36,7 +36,7 @@ class Suite:
     name: str
     version: str
     install: Callable[[], None]
-    parts: Callable[[], list[Part]]  # asked after `install`
+    parts: Callable[[], list[Part]]
 
 
 @dataclass(frozen=True)
