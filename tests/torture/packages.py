@@ -20,7 +20,6 @@ REQUIREMENTS = Path(__file__).resolve().parent / "requirements"  # everything pi
 class Package:
     name: str
     tests: dict[str, Sequence[str]]  # part -> pytest's words
-    short: Sequence[str] = ()  # the parts that are in the short form
 
     @property
     def requirements(self) -> Path:
@@ -67,13 +66,12 @@ class Package:
                 chosen = [node(test) for test in only] or [word for word in words if not word.startswith("-")]
                 return [str(python), "-m", "pytest", "-p", "no:cacheprovider", "--timeout", "120", "--junit-xml", str(results), *options, *chosen]
 
-            return Part(name, command, short=name in self.short, directory=source)
+            return Part(name, command, directory=source)
 
         return Suite(self.name, self.version, install, lambda: [part(name, words) for name, words in self.tests.items()])
 
 
 PACKAGES = [
-    Package("urllib3", {"test": ["-mnot requires_network and not integration", "test"]}),
     Package("requests", {"tests": ["tests"]}),
     Package("httpx", {"tests": ["-mnot network", "tests"]}),
 ]
