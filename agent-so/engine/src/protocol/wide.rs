@@ -19,7 +19,7 @@ pub struct Wide {
     pub(super) http2: http2::State,
     /// Requests to Cassandra.
     pub(super) flight: Flight,
-    /// Of databases. A connection uses one of both, and only its pages are ever touched.
+    /// Statements of databases. A connection uses what its protocol needs, and only those pages are ever touched.
     pub(super) texts: Texts,
     /// Where the compressed packets of MySQL stand, and frames of Cassandra, and what is in those: of the server's, and of the
     /// client's. Whoever uses them makes them new.
